@@ -144,6 +144,9 @@ impl Span {
         if base >= end {
             return Span { base: end, len: 0 };
         }
-        Span { base, len: end - base }
+        Span {
+            base,
+            len: end - base,
+        }
     }
 }

@@ -11,6 +11,7 @@
 //!     |   unmap / brk down             |
 //!     +--------------------------------+   remap: mapped -> mapped elsewhere, contents kept
 //! ```
+#![allow(unsafe_code)] // Declares unsafe methods; contains no unsafe block.
 
 use crate::errno::Errno;
 use crate::unit::{Bytes, Span};
@@ -102,7 +103,9 @@ pub trait Vm: Sync {
     /// mapped and zeroed. One mremap(MREMAP_DONTUNMAP, 5.7) or mremap and a fresh map.
     ///
     /// # Errors
-    /// `ENOMEM`, `ENOSYS`: nothing moved, `to` reads as zero or as before.
+    /// `ENOMEM`, `ENOSYS`, `EFAULT`: nothing moved, `to` reads as zero or as before. `EIDRM`: nothing
+    /// moved and `to` is no longer mapped. `ENOTRECOVERABLE`: all moved and `from` is no longer mapped.
+    /// Either span, once lost, must be forgotten and not unmapped.
     ///
     /// # Safety
     /// 1. Both spans came from this `Vm`, are mapped readable and writable, do not overlap, and have

@@ -1,0 +1,37 @@
+//! [`in_child`]: runs a test's body in a forked child, for what would disturb the other tests' process.
+#![allow(unsafe_code)]
+
+use core::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
+    fn _exit(status: c_int) -> !;
+}
+
+/// How a child ended: `Ok(exit status)` or `Err(signal)`.
+pub(crate) fn end_of_child(body: impl FnOnce()) -> Result<c_int, c_int> {
+    // SAFETY: glibc's fork leaves malloc usable in the child of a threaded process; the child runs
+    // `body` alone and never returns into the test harness.
+    let pid = unsafe { fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        // SAFETY: no conditions.
+        unsafe { _exit(if outcome.is_ok() { 0 } else { 101 }) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is a live c_int.
+    assert_eq!(unsafe { waitpid(pid, &raw mut status, 0) }, pid);
+    if status & 0x7f == 0 {
+        Ok((status >> 8) & 0xff)
+    } else {
+        Err(status & 0x7f)
+    }
+}
+
+/// Runs `body` in a child and fails the test if it panics or is killed by a signal.
+pub(crate) fn in_child(body: impl FnOnce()) {
+    assert_eq!(end_of_child(body), Ok(0));
+}

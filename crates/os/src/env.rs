@@ -1,0 +1,224 @@
+//! What the process was started with: the auxiliary vector, the environment, and lengths written in
+//! them.
+//!
+//! Everything here reads memory that the kernel laid out before the first instruction, so it works in
+//! the earliest constructor. Never allocates, never writes, makes no system call that can fail.
+#![allow(unsafe_code)]
+
+use crate::clock;
+use core::ffi::{CStr, c_char, c_ulong};
+use core::ptr::{from_ref, with_exposed_provenance};
+
+const AT_SECURE: usize = 23;
+const AT_RANDOM: usize = 25;
+
+#[link(name = "c")]
+unsafe extern "C" {
+    fn getauxval(kind: c_ulong) -> c_ulong;
+    static environ: *const *const c_char;
+}
+
+/// The auxiliary vector's entry `kind` (AT_*), or 0 if there is none.
+pub(crate) fn auxiliary(kind: usize) -> usize {
+    // c_ulong is as wide as usize on the supported targets.
+    // SAFETY: getauxval reads the vector that the kernel left; it allocates nothing, and an unknown
+    // kind is answered with 0.
+    unsafe { getauxval(kind as c_ulong) as usize }
+}
+
+/// Whether the program runs with more rights than its caller (set-user-id, file capabilities): its
+/// environment is then not to be trusted.
+#[must_use]
+pub fn secure() -> bool {
+    auxiliary(AT_SECURE) != 0
+}
+
+/// A 64-bit number that differs between processes and between calls: the kernel's 16 random bytes
+/// (AT_RANDOM), the stack's address and the clock. Good for hash seeds, too little for cryptography.
+#[must_use]
+pub fn random_seed() -> u64 {
+    let here = 0u8;
+    let mut seed = clock::monotonic_ns() ^ (from_ref(&here).addr() as u64).rotate_left(32);
+    let random = with_exposed_provenance::<[u64; 2]>(auxiliary(AT_RANDOM));
+    if !random.is_null() {
+        // SAFETY: AT_RANDOM, where present, is the address of 16 bytes on the initial stack that stay
+        // for the life of the process and that nothing writes; no alignment is assumed.
+        let [a, b] = unsafe { random.read_unaligned() };
+        seed = mix(seed ^ a) ^ b;
+    }
+    mix(seed)
+}
+
+/// The finaliser of SplitMix64: every input bit changes half of the output's.
+const fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The value of the environment variable `name`, without the terminating zero. `None` if it is not
+/// set, or if the C library has not set `environ` yet.
+///
+/// # Safety
+/// 1. No other thread changes the environment during the call (`setenv`, `putenv`, `environ = ...`):
+///    call it from a constructor.
+/// 2. The bytes are not used after the program may have written over them, which C allows it to do
+///    (`putenv` strings, title setters that overwrite the initial stack): use them at once.
+#[must_use]
+pub unsafe fn lookup(name: &str) -> Option<&'static [u8]> {
+    // SAFETY: `environ` is null or a null-terminated array of C strings, and stays so during the call
+    // (1); reading the variable itself races with nothing for the same reason.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            let bytes = CStr::from_ptr(*entry).to_bytes();
+            if let Some(value) = bytes
+                .strip_prefix(name.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"="))
+            {
+                return Some(value);
+            }
+            entry = entry.add(1);
+        }
+    }
+    None
+}
+
+/// A length in bytes as people write it: decimal or `0x` hexadecimal, then optionally `K`, `M`, `G` or
+/// `T` in either case (powers of 1024), optionally followed by `i` and `B`: `4096`, `0x1000`, `64K`,
+/// `64KB`, `64KiB`. `None` for anything else and for a value over [`usize::MAX`].
+#[must_use]
+pub fn parse_bytes(text: &[u8]) -> Option<usize> {
+    let (digits, radix) = match text {
+        [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
+        _ => (text, 10),
+    };
+    let end = digits
+        .iter()
+        .position(|&b| !char::from(b).is_digit(radix))
+        .unwrap_or(digits.len());
+    let (digits, suffix) = digits.split_at_checked(end)?;
+    let shift = match suffix {
+        [] | [b'B' | b'b'] => 0,
+        [unit, rest @ ..] => {
+            if !matches!(
+                rest,
+                [] | [b'B' | b'b'] | [b'i' | b'I'] | [b'i' | b'I', b'B' | b'b']
+            ) {
+                return None;
+            }
+            match unit.to_ascii_uppercase() {
+                b'K' => 10,
+                b'M' => 20,
+                b'G' => 30,
+                b'T' => 40,
+                _ => return None,
+            }
+        }
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits
+        .iter()
+        .try_fold(0usize, |value, &digit| {
+            let digit = usize::try_from(char::from(digit).to_digit(radix)?).ok()?;
+            value
+                .checked_mul(usize::try_from(radix).ok()?)?
+                .checked_add(digit)
+        })?
+        .checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_as_people_write_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("4096B", 4096),
+            ("0x1000", 4096),
+            ("0X1f", 31),
+            ("0x10B", 0x10b),
+            ("0x10K", 16 << 10),
+            ("64k", 64 << 10),
+            ("64KB", 64 << 10),
+            ("64Ki", 64 << 10),
+            ("64KiB", 64 << 10),
+            ("3M", 3 << 20),
+            ("2gib", 2 << 30),
+            ("1T", 1 << 40),
+            ("18446744073709551615", usize::MAX),
+        ] {
+            assert_eq!(parse_bytes(text.as_bytes()), Some(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_length_is_none() {
+        for text in [
+            "",
+            "K",
+            "0x",
+            "0xK",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "1.5M",
+            "1KK",
+            "1KBi",
+            "1iB",
+            "1P",
+            "1_000",
+            "18446744073709551616",
+            "16777216T",
+            "\u{663}",
+        ] {
+            assert_eq!(parse_bytes(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lookup_finds_whole_names_only() {
+        // SAFETY: (1) no test changes the environment; (2) used at once.
+        unsafe {
+            let path = std::env::var("PATH").unwrap();
+            assert_eq!(lookup("PATH"), Some(path.as_bytes()));
+            assert_eq!(lookup("PAT"), None);
+            assert_eq!(lookup("NEAP_NOT_SET"), None);
+        }
+    }
+
+    #[test]
+    fn lookup_survives_a_missing_environment() {
+        unsafe extern "C" {
+            fn clearenv() -> core::ffi::c_int;
+        }
+        crate::child::in_child(|| {
+            // SAFETY: the child has one thread. glibc sets `environ` to null.
+            unsafe {
+                clearenv();
+                assert!(environ.is_null());
+                assert_eq!(lookup("PATH"), None);
+            }
+        });
+    }
+
+    #[test]
+    fn the_seed_differs_from_call_to_call() {
+        let seeds: std::collections::HashSet<u64> = (0..100).map(|_| random_seed()).collect();
+        assert!(seeds.len() > 90);
+    }
+
+    #[test]
+    fn tests_are_not_run_set_user_id() {
+        assert!(!secure());
+        assert_eq!(auxiliary(6), 4096);
+        assert_eq!(auxiliary(9999), 0);
+    }
+}
