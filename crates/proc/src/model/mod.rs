@@ -1,0 +1,5 @@
+//! Several files joined into one view.
+
+mod tree;
+
+pub use tree::{Member, Source, descendants};

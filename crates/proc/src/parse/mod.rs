@@ -1,0 +1,76 @@
+//! Bytes in, values out. Opens nothing and never panics; a line it does not know is counted.
+//!
+//! Sizes come out in bytes. A file that is one fixed row (`statm`, `stat`) is malformed when the row
+//! is; a file of named lines (`status`, `smaps_rollup`) never is: each of its fields is an `Option`.
+
+mod children;
+mod lines;
+mod maps;
+mod smaps_rollup;
+mod stat;
+mod statm;
+mod status;
+
+pub use children::children;
+pub use maps::{Mapping, Maps, Name};
+pub use smaps_rollup::SmapsRollup;
+pub use stat::{Stat, State};
+pub use statm::Statm;
+pub use status::Status;
+
+/// A row has another form than the manual's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The field that could not be read, by its name in proc(5).
+    pub field: &'static str,
+}
+
+impl core::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "the field {} is missing or no number", self.field)
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Bytes that look enough like `/proc` to reach deep into a parser.
+    fn proc_like() -> impl Strategy<Value = Vec<u8>> {
+        let words = prop_oneof![
+            Just(b" ".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(b"(a) b)".to_vec()),
+            Just(b"VmRSS:\t".to_vec()),
+            Just(b"NSpid:\t1\t2".to_vec()),
+            Just(b"Pss: 18446744073709551615 kB".to_vec()),
+            Just(b"7f00-7f01 rw-p 0 08:01 12 /x (deleted)".to_vec()),
+            Just(b"-".to_vec()),
+            any::<u64>().prop_map(|n| n.to_string().into_bytes()),
+            proptest::collection::vec(any::<u8>(), 0..8),
+        ];
+        proptest::collection::vec(words, 0..40).prop_map(|words| words.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_parser_panic(bytes in proc_like(), page_bytes in any::<u64>()) {
+            let _ = Statm::parse(&bytes, page_bytes);
+            let _ = Stat::parse(&bytes);
+            let _ = Status::parse(&bytes);
+            let _ = SmapsRollup::parse(&bytes);
+            let _ = Maps::parse(&bytes);
+            let _ = children(&bytes);
+        }
+
+        #[test]
+        fn a_mapping_never_ends_before_it_starts(bytes in proc_like()) {
+            for mapping in Maps::parse(&bytes).mappings {
+                prop_assert!(mapping.start < mapping.end);
+            }
+        }
+    }
+}
