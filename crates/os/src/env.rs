@@ -60,15 +60,13 @@ const fn mix(mut z: u64) -> u64 {
 /// The value of the environment variable `name`, without the terminating zero. `None` if it is not
 /// set, or if the C library has not set `environ` yet.
 ///
-/// # Safety
-/// 1. No other thread changes the environment during the call (`setenv`, `putenv`, `environ = ...`):
-///    call it from a constructor.
-/// 2. The bytes are not used after the program may have written over them, which C allows it to do
-///    (`putenv` strings, title setters that overwrite the initial stack): use them at once.
+/// For a constructor, and to be used at once. C lets a program change its environment (`setenv`,
+/// `putenv`, titles written over the initial stack) as long as no other thread reads it meanwhile and
+/// nobody keeps the old value; as in `std::env`, whoever does that answers for it.
 #[must_use]
-pub unsafe fn lookup(name: &str) -> Option<&'static [u8]> {
-    // SAFETY: `environ` is null or a null-terminated array of C strings, and stays so during the call
-    // (1); reading the variable itself races with nothing for the same reason.
+pub fn lookup(name: &str) -> Option<&'static [u8]> {
+    // SAFETY: `environ` is null or a null-terminated array of C strings. It does not change during the
+    // call, nor the value while it is used, by the rule above, which C imposes on every writer.
     unsafe {
         let mut entry = environ;
         while !entry.is_null() && !(*entry).is_null() {
@@ -185,13 +183,10 @@ mod tests {
 
     #[test]
     fn lookup_finds_whole_names_only() {
-        // SAFETY: (1) no test changes the environment; (2) used at once.
-        unsafe {
-            let path = std::env::var("PATH").unwrap();
-            assert_eq!(lookup("PATH"), Some(path.as_bytes()));
-            assert_eq!(lookup("PAT"), None);
-            assert_eq!(lookup("NEAP_NOT_SET"), None);
-        }
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(lookup("PATH"), Some(path.as_bytes()));
+        assert_eq!(lookup("PAT"), None);
+        assert_eq!(lookup("NEAP_NOT_SET"), None);
     }
 
     #[test]

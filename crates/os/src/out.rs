@@ -16,7 +16,7 @@ const CUT: &[u8] = b"...\n";
 /// One message under construction.
 ///
 /// ```
-/// neap_os::out::Line::new().text("neap: ").dec(3).text(" slabs at ").hex(0x7f00).text("\n").emit(2).ok();
+/// neap_os::out::Line::new().text("neap: ").dec(3).text(" slabs at ").hex(0x7f00).text("\n").emit(2);
 /// ```
 pub struct Line {
     buffer: [u8; LINE_BYTES],
@@ -144,12 +144,17 @@ impl Line {
         self.buffer.get(..len).unwrap_or(&[])
     }
 
+    /// Writes the line to `fd` as [`Line::try_emit`] does. An error is dropped: there is nowhere to tell it.
+    pub fn emit(&mut self, fd: i32) {
+        let _ = self.try_emit(fd);
+    }
+
     /// Writes the line to `fd` with one write(2), tried again only when a signal interrupts it. A pipe
     /// takes it in one piece, because it is shorter than PIPE_BUF.
     ///
     /// # Errors
     /// write(2)'s: `EBADF`, `EAGAIN`, `EPIPE`, `ENOSPC`, `EIO`. A partial write is no error.
-    pub fn emit(&mut self, fd: i32) -> Result<(), Errno> {
+    pub fn try_emit(&mut self, fd: i32) -> Result<(), Errno> {
         let bytes = self.as_bytes();
         let (address, len) = (bytes.as_ptr().expose_provenance(), bytes.len());
         // The kernel takes a descriptor as 32 bits; a negative one stays invalid.
@@ -249,10 +254,10 @@ mod tests {
     fn emit_writes_once_and_reports() {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&writer);
-        Line::new().text("hello ").dec(1).text("\n").emit(fd).unwrap();
+        Line::new().text("hello ").dec(1).text("\n").try_emit(fd).unwrap();
         drop(writer);
         assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "hello 1\n");
-        assert_eq!(Line::new().emit(-1), Err(Errno::EBADF));
+        assert_eq!(Line::new().try_emit(-1), Err(Errno::EBADF));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //!     |   unmap / brk down             |
 //!     +--------------------------------+   remap: mapped -> mapped elsewhere, contents kept
 //! ```
-#![allow(unsafe_code)] // Declares unsafe methods; contains no unsafe block.
+#![allow(unsafe_code)]
 
 use crate::errno::Errno;
 use crate::unit::{Bytes, Span};
@@ -142,4 +142,50 @@ pub trait Vm: Sync {
     /// # Safety
     /// 1. When `to < from`: `[to, from)` was gained by an earlier call and nothing uses it any more.
     unsafe fn move_break(&self, from: usize, to: usize) -> Result<(), Errno>;
+}
+
+impl<V: Vm> Vm for &V {
+    #[inline]
+    fn page_size(&self) -> Bytes {
+        (**self).page_size()
+    }
+    fn map(&self, len: Bytes) -> Result<Span, Errno> {
+        (**self).map(len)
+    }
+    fn map_at(&self, want: Span) -> Result<(), Errno> {
+        (**self).map_at(want)
+    }
+    fn reserve(&self, len: Bytes) -> Result<Span, Errno> {
+        (**self).reserve(len)
+    }
+    unsafe fn unmap(&self, span: Span) -> Result<(), Errno> {
+        // SAFETY: the same method with the same conditions; so below.
+        unsafe { (**self).unmap(span) }
+    }
+    unsafe fn protect(&self, span: Span, protection: Protection) -> Result<(), Errno> {
+        // SAFETY: as in `unmap`.
+        unsafe { (**self).protect(span, protection) }
+    }
+    unsafe fn remap(&self, old: Span, new_len: Bytes) -> Result<Span, Errno> {
+        // SAFETY: as in `unmap`.
+        unsafe { (**self).remap(old, new_len) }
+    }
+    unsafe fn move_pages(&self, from: Span, to: Span) -> Result<(), Errno> {
+        // SAFETY: as in `unmap`.
+        unsafe { (**self).move_pages(from, to) }
+    }
+    unsafe fn discard(&self, span: Span) -> Result<(), Errno> {
+        // SAFETY: as in `unmap`.
+        unsafe { (**self).discard(span) }
+    }
+    fn hint(&self, span: Span, hint: Hint) -> Result<(), Errno> {
+        (**self).hint(span, hint)
+    }
+    fn program_break(&self) -> usize {
+        (**self).program_break()
+    }
+    unsafe fn move_break(&self, from: usize, to: usize) -> Result<(), Errno> {
+        // SAFETY: as in `unmap`.
+        unsafe { (**self).move_break(from, to) }
+    }
 }
