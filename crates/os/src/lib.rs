@@ -55,3 +55,5 @@ pub mod out;
 pub mod share;
 
 pub mod limit;
+
+pub mod sim;

@@ -88,7 +88,12 @@ const fn advice(hint: Hint) -> usize {
 ///
 /// # Safety
 /// 1. `flags` contains MAP_FIXED only if the pages of the range are the caller's to replace.
-unsafe fn anonymous(address: usize, len: usize, prot: usize, flags: usize) -> Result<usize, Errno> {
+pub(crate) unsafe fn anonymous(
+    address: usize,
+    len: usize,
+    prot: usize,
+    flags: usize,
+) -> Result<usize, Errno> {
     let flags = flags | MAP_PRIVATE | MAP_ANONYMOUS;
     // SAFETY: (1) without MAP_FIXED mmap only adds a mapping where none is; with it, it replaces what
     // the caller's (1) allows.

@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::*;
+// What maps a place that was just unmapped runs in a child of one thread: here, another test's thread
+// may be given that place.
 use crate::child::{end_of_child, in_child};
 use core::ptr::with_exposed_provenance_mut;
 use core::slice;
@@ -58,34 +60,38 @@ fn map_refuses_nothing_and_too_much() {
 
 #[test]
 fn map_at_takes_a_free_place_and_never_a_taken_one() {
-    let span = map(4 * 4096);
-    bytes(span).fill(1);
-    assert_eq!(Linux.map_at(span), Err(Errno::EEXIST));
-    // One page of overlap is enough.
-    unmap(sub(span, 0, 3 * 4096));
-    assert_eq!(Linux.map_at(span), Err(Errno::EEXIST));
-    assert!(all(sub(span, 3 * 4096, 4096), 1));
-    assert_eq!(Linux.map_at(sub(span, 4096, 8192)), Ok(()));
-    assert!(all(sub(span, 4096, 8192), 0));
-    unmap(sub(span, 4096, 3 * 4096));
+    in_child(|| {
+        let span = map(4 * 4096);
+        bytes(span).fill(1);
+        assert_eq!(Linux.map_at(span), Err(Errno::EEXIST));
+        // One page of overlap is enough.
+        unmap(sub(span, 0, 3 * 4096));
+        assert_eq!(Linux.map_at(span), Err(Errno::EEXIST));
+        assert!(all(sub(span, 3 * 4096, 4096), 1));
+        assert_eq!(Linux.map_at(sub(span, 4096, 8192)), Ok(()));
+        assert!(all(sub(span, 4096, 8192), 0));
+        unmap(sub(span, 4096, 3 * 4096));
+    });
 }
 
 #[test]
 fn map_at_refuses_unaligned_and_empty_spans() {
-    let span = map(8192);
-    unmap(span);
-    assert_eq!(
-        Linux.map_at(Span::new(span.base() + 8, 4096).unwrap()),
-        Err(Errno::EINVAL)
-    );
-    assert_eq!(
-        Linux.map_at(Span::new(span.base(), 100).unwrap()),
-        Err(Errno::EINVAL)
-    );
-    assert_eq!(
-        Linux.map_at(Span::new(span.base(), 0).unwrap()),
-        Err(Errno::EINVAL)
-    );
+    in_child(|| {
+        let span = map(8192);
+        unmap(span);
+        assert_eq!(
+            Linux.map_at(Span::new(span.base() + 8, 4096).unwrap()),
+            Err(Errno::EINVAL)
+        );
+        assert_eq!(
+            Linux.map_at(Span::new(span.base(), 100).unwrap()),
+            Err(Errno::EINVAL)
+        );
+        assert_eq!(
+            Linux.map_at(Span::new(span.base(), 0).unwrap()),
+            Err(Errno::EINVAL)
+        );
+    });
 }
 
 #[test]
@@ -107,36 +113,40 @@ fn reserve_is_inaccessible_until_protected() {
 
 #[test]
 fn reserve_at_takes_a_free_place_and_never_a_taken_one() {
-    let span = Linux.reserve(Bytes(MIB)).unwrap();
-    assert_eq!(Linux.reserve_at(span), Err(Errno::EEXIST));
-    unmap(span);
-    assert_eq!(Linux.reserve_at(span), Ok(()));
-    unmap(span);
+    in_child(|| {
+        let span = Linux.reserve(Bytes(MIB)).unwrap();
+        assert_eq!(Linux.reserve_at(span), Err(Errno::EEXIST));
+        unmap(span);
+        assert_eq!(Linux.reserve_at(span), Ok(()));
+        unmap(span);
+    });
 }
 
 #[test]
 fn remap_keeps_contents_growing_shrinking_and_moving() {
-    let span = map(2 * MIB);
-    bytes(span).fill(3);
-    // SAFETY: (1) one whole mapping; (2) only the returned span is used.
-    let grown = unsafe { Linux.remap(span, Bytes(64 * MIB)) }.unwrap();
-    assert_eq!(grown.len(), 64 * MIB);
-    assert!(all(sub(grown, 0, 2 * MIB), 3));
-    assert!(all(sub(grown, 2 * MIB, 62 * MIB), 0));
-    // SAFETY: (1, 2) as above.
-    let shrunk = unsafe { Linux.remap(grown, Bytes(5000)) }.unwrap();
-    assert_eq!((shrunk.base(), shrunk.len()), (grown.base(), 8192));
-    assert!(all(shrunk, 3));
-    // A neighbour right behind forces a move.
-    let behind = sub(grown, 8192, 4096);
-    Linux.map_at(behind).unwrap();
-    // SAFETY: (1) the neighbour is an area of its own or merges, the first two pages are one area
-    // either way; (2) as above.
-    let moved = unsafe { Linux.remap(shrunk, Bytes(MIB)) }.unwrap();
-    assert_ne!(moved.base(), shrunk.base());
-    assert!(all(sub(moved, 0, 8192), 3));
-    unmap(behind);
-    unmap(moved);
+    in_child(|| {
+        let span = map(2 * MIB);
+        bytes(span).fill(3);
+        // SAFETY: (1) one whole mapping; (2) only the returned span is used.
+        let grown = unsafe { Linux.remap(span, Bytes(64 * MIB)) }.unwrap();
+        assert_eq!(grown.len(), 64 * MIB);
+        assert!(all(sub(grown, 0, 2 * MIB), 3));
+        assert!(all(sub(grown, 2 * MIB, 62 * MIB), 0));
+        // SAFETY: (1, 2) as above.
+        let shrunk = unsafe { Linux.remap(grown, Bytes(5000)) }.unwrap();
+        assert_eq!((shrunk.base(), shrunk.len()), (grown.base(), 8192));
+        assert!(all(shrunk, 3));
+        // A neighbour right behind forces a move.
+        let behind = sub(grown, 8192, 4096);
+        Linux.map_at(behind).unwrap();
+        // SAFETY: (1) the neighbour is an area of its own or merges, the first two pages are one area
+        // either way; (2) as above.
+        let moved = unsafe { Linux.remap(shrunk, Bytes(MIB)) }.unwrap();
+        assert_ne!(moved.base(), shrunk.base());
+        assert!(all(sub(moved, 0, 8192), 3));
+        unmap(behind);
+        unmap(moved);
+    });
 }
 
 #[test]
@@ -170,18 +180,20 @@ fn move_pages_moves_contents_and_leaves_zeros() {
 
 #[test]
 fn a_failed_move_leaves_the_target_mapped() {
-    let (from, to) = (map(8192), map(8192));
-    unmap(from);
-    bytes(to).fill(8);
-    // Kernels before 6.17 find out that `from` cannot be moved after they have unmapped `to`.
-    // SAFETY: (1) is broken on purpose to make it fail; nothing is there to be harmed.
-    let refused = unsafe { Linux.move_pages(from, to) };
-    assert_eq!(refused, Err(Errno::EFAULT));
-    bytes(to).fill(9);
-    unmap(to);
-    // SAFETY: (1, 2) refused for the lengths before anything is looked at.
-    let refused = unsafe { Linux.move_pages(from, sub(to, 0, 4096)) };
-    assert_eq!(refused, Err(Errno::EINVAL));
+    in_child(|| {
+        let (from, to) = (map(8192), map(8192));
+        unmap(from);
+        bytes(to).fill(8);
+        // Kernels before 6.17 find out that `from` cannot be moved after they have unmapped `to`.
+        // SAFETY: (1) is broken on purpose to make it fail; nothing is there to be harmed.
+        let refused = unsafe { Linux.move_pages(from, to) };
+        assert_eq!(refused, Err(Errno::EFAULT));
+        bytes(to).fill(9);
+        unmap(to);
+        // SAFETY: (1, 2) refused for the lengths before anything is looked at.
+        let refused = unsafe { Linux.move_pages(from, sub(to, 0, 4096)) };
+        assert_eq!(refused, Err(Errno::EINVAL));
+    });
 }
 
 #[test]
@@ -213,24 +225,26 @@ fn discard_of_locked_memory_is_invalid_and_keeps_it() {
 
 #[test]
 fn hints_change_no_byte_and_an_unmapped_span_is_out_of_memory() {
-    let span = map(4 * MIB);
-    bytes(span).fill(2);
-    for hint in [
-        Hint::HugePages,
-        Hint::NoHugePages,
-        Hint::NoDump,
-        Hint::PopulateWrite,
-        Hint::Collapse,
-    ] {
-        // COLLAPSE (6.1) and the huge page hints may be missing; the rest is older than 5.14.
-        match Linux.hint(span, hint) {
-            Ok(()) | Err(Errno::EINVAL | Errno::EAGAIN | Errno::EBUSY | Errno::ENOMEM) => {}
-            other => panic!("{hint:?}: {other:?}"),
+    in_child(|| {
+        let span = map(4 * MIB);
+        bytes(span).fill(2);
+        for hint in [
+            Hint::HugePages,
+            Hint::NoHugePages,
+            Hint::NoDump,
+            Hint::PopulateWrite,
+            Hint::Collapse,
+        ] {
+            // COLLAPSE (6.1) and the huge page hints may be missing; the rest is older than 5.14.
+            match Linux.hint(span, hint) {
+                Ok(()) | Err(Errno::EINVAL | Errno::EAGAIN | Errno::EBUSY | Errno::ENOMEM) => {}
+                other => panic!("{hint:?}: {other:?}"),
+            }
+            assert!(all(span, 2));
         }
-        assert!(all(span, 2));
-    }
-    unmap(span);
-    assert_eq!(Linux.hint(span, Hint::NoDump), Err(Errno::ENOMEM));
+        unmap(span);
+        assert_eq!(Linux.hint(span, Hint::NoDump), Err(Errno::ENOMEM));
+    });
 }
 
 #[test]
