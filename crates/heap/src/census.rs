@@ -1,0 +1,138 @@
+//! The census: what is live, counted by a walk over the records.
+//!
+//! Owns every figure that would cost the fast paths something to keep: live blocks and bytes. The
+//! walk reads records that other threads are changing, so its result may be off by what happened
+//! meanwhile; blocks lying ready in a thread's hand count as live. It takes no lock.
+
+use crate::chunk::Kind;
+use crate::class::{COUNT, Class};
+use crate::heap::Heap;
+use crate::layout::GRANULES_PER_CHUNK;
+use crate::slab::{Slab, State};
+use crate::sync::Relaxed;
+use neap_os::vm::Vm;
+
+/// What the heap holds.
+#[derive(Clone, Debug)]
+pub struct Census {
+    /// Live blocks of each size class.
+    pub blocks: [u64; COUNT],
+    /// Runs, extents and own mappings in use.
+    pub large_blocks: u64,
+    /// Their bytes.
+    pub large_bytes: u64,
+    /// Own mappings in use.
+    pub direct_blocks: u64,
+    /// Their bytes.
+    pub direct_bytes: u64,
+    /// Slabs, whatever their state.
+    pub slabs: u64,
+    /// Bytes of address space for blocks.
+    pub held_bytes: u64,
+    /// Bytes of free pages that may be resident.
+    pub dirty_bytes: u64,
+}
+
+impl Census {
+    /// Live blocks of every kind.
+    #[must_use]
+    pub fn live_blocks(&self) -> u64 {
+        self.blocks.iter().sum::<u64>() + self.large_blocks
+    }
+
+    /// Bytes of the live blocks, class sizes.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        let small: u64 = Class::all().zip(&self.blocks).map(|(class, n)| class.size() as u64 * n).sum();
+        small + self.large_bytes
+    }
+
+    /// Sizes and counts of the size classes that have live blocks.
+    pub fn classes(&self) -> impl Iterator<Item = (usize, u64)> {
+        Class::all().zip(&self.blocks).map(|(class, n)| (class.size(), *n)).filter(|(_, n)| *n != 0)
+    }
+}
+
+impl Slab {
+    /// Blocks in use or in a hand.
+    fn live(&self, class: Class) -> u32 {
+        let remote = self.remote();
+        let used = match remote.state() {
+            State::None | State::Checked => 0,
+            State::Full => class.capacity(),
+            State::Owned | State::Shelved => self.used(),
+        };
+        used.saturating_sub(remote.count()).min(class.capacity())
+    }
+}
+
+impl<V: Vm> Heap<V> {
+    /// Names the size classes on the published page.
+    pub(crate) fn begin_census(&self) {
+        for (row, class) in self.tally.page().classes.iter().zip(Class::all()) {
+            row.block_bytes.store(class.size() as u64, Relaxed);
+        }
+    }
+
+    /// Counts.
+    pub fn census(&self) -> Census {
+        let direct_blocks = self.direct.blocks.load(Relaxed) as u64;
+        let direct_bytes = self.direct.bytes.load(Relaxed) as u64;
+        let mut census = Census {
+            blocks: [0; COUNT],
+            large_blocks: self.ground.large_blocks.load(Relaxed) as u64 + direct_blocks,
+            large_bytes: self.ground.large_bytes.load(Relaxed) as u64 + direct_bytes,
+            direct_blocks,
+            direct_bytes,
+            slabs: 0,
+            held_bytes: self.tally.page().held_bytes.load(Relaxed),
+            dirty_bytes: (self.ground.dirty.load(Relaxed) * crate::layout::PAGE) as u64,
+        };
+        if !self.window().is_open() {
+            return census;
+        }
+        for chunk in 0..self.window().chunk_count() {
+            let record = self.window().chunk(chunk);
+            if record.kind() != Kind::Slabs {
+                continue;
+            }
+            let mut taken = !record.granules_free.load(Relaxed);
+            while taken != 0 {
+                let granule = chunk * GRANULES_PER_CHUNK as u32 + taken.trailing_zeros();
+                taken &= taken - 1;
+                let slab = self.window().slab(granule);
+                let Some(class) = slab.class() else { continue };
+                let live = if slab.remote().state() == State::Checked {
+                    self.live_checked(granule, class)
+                } else {
+                    slab.live(class)
+                };
+                census.slabs += 1;
+                if let Some(count) = census.blocks.get_mut(class.number()) {
+                    *count += u64::from(live);
+                }
+            }
+        }
+        let waiting = self.deferred().count() as u64;
+        census.large_blocks = census.large_blocks.saturating_sub(waiting.min(census.direct_blocks));
+        census
+    }
+
+    /// Counts and publishes.
+    pub(crate) fn publish(&self) {
+        let census = self.census();
+        let page = self.tally.page();
+        for (row, n) in page.classes.iter().zip(&census.blocks) {
+            row.live_blocks.store(*n, Relaxed);
+        }
+        let live = census.live_bytes();
+        page.live_blocks.store(census.live_blocks(), Relaxed);
+        page.live_bytes.store(live, Relaxed);
+        page.live_peak_bytes.fetch_max(live, Relaxed);
+        page.dirty_bytes.store(census.dirty_bytes, Relaxed);
+        page.large_blocks.store(census.large_blocks, Relaxed);
+        page.large_bytes.store(census.large_bytes, Relaxed);
+        page.direct_blocks.store(census.direct_blocks, Relaxed);
+        page.direct_bytes.store(census.direct_bytes, Relaxed);
+    }
+}

@@ -1,0 +1,185 @@
+//! [`Direct`]: blocks that are mappings of their own.
+//!
+//! Owns the table from address to length, an open-addressed hash without a lock: requests above
+//! M_MMAP_THRESHOLD, and those of a signal handler that interrupted the heap (which can take no
+//! lock). Such a block starts on a page, grows by mremap(2), and is unmapped when freed.
+
+#![allow(unsafe_code)]
+
+use crate::layout::PAGE;
+use crate::sync::{AcqRel, Acquire, AtomicUsize, Relaxed, Release};
+use crate::tally::Tally;
+use neap_abi::Call;
+use neap_os::unit::{Bytes, Span};
+use neap_os::vm::Vm;
+
+const SLOTS: usize = 1 << 14;
+/// Longest search: a table fuller than this is full.
+const PROBES: usize = 256;
+const EMPTY: usize = 0;
+/// A freed slot: searches go on past it.
+const GONE: usize = 1;
+/// A slot being filled.
+const BEING_SET: usize = 2;
+
+struct Slot {
+    address: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+pub(crate) struct Direct {
+    slots: [Slot; SLOTS],
+    pub(crate) blocks: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
+}
+
+impl Direct {
+    pub(crate) const fn new() -> Direct {
+        Direct {
+            slots: [const { Slot { address: AtomicUsize::new(0), bytes: AtomicUsize::new(0) } }; SLOTS],
+            blocks: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    fn probe(&self, address: usize) -> impl Iterator<Item = &Slot> {
+        let hash = (address / PAGE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (usize::BITS - SLOTS.ilog2());
+        (0..PROBES).filter_map(move |n| self.slots.get((hash + n) % SLOTS))
+    }
+
+    fn slot(&self, address: usize) -> Option<&Slot> {
+        self.probe(address)
+            .map(|slot| (slot, slot.address.load(Acquire)))
+            .take_while(|(_, found)| *found != EMPTY)
+            .find(|(_, found)| *found == address)
+            .map(|(slot, _)| slot)
+    }
+
+    /// The length in bytes of the block at `address`, if there is one.
+    pub(crate) fn length(&self, address: usize) -> Option<usize> {
+        if !address.is_multiple_of(PAGE) || address <= BEING_SET {
+            return None;
+        }
+        self.slot(address).map(|slot| slot.bytes.load(Relaxed))
+    }
+
+    fn insert(&self, address: usize, bytes: usize) -> bool {
+        for slot in self.probe(address) {
+            let found = slot.address.load(Relaxed);
+            if (found == EMPTY || found == GONE)
+                && slot.address.compare_exchange(found, BEING_SET, AcqRel, Relaxed).is_ok()
+            {
+                slot.bytes.store(bytes, Relaxed);
+                slot.address.store(address, Release);
+                self.blocks.fetch_add(1, Relaxed);
+                self.bytes.fetch_add(bytes, Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes the entry of `address` out and returns its length; `None` if another thread was faster.
+    fn remove(&self, address: usize) -> Option<usize> {
+        let slot = self.slot(address)?;
+        let bytes = slot.bytes.load(Relaxed);
+        slot.address.compare_exchange(address, GONE, AcqRel, Relaxed).ok()?;
+        self.blocks.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+        Some(bytes)
+    }
+
+    /// A block of at least `size` bytes aligned to `align` (a power of two), all zeros.
+    pub(crate) fn take<V: Vm>(&self, vm: &V, tally: &Tally, size: usize, align: usize) -> Option<usize> {
+        let size = Bytes(size.max(1)).round_up(PAGE)?.0;
+        let room = if align > PAGE { size.checked_add(align)? } else { size };
+        let Ok(span) = vm.map(Bytes(room)) else {
+            tally.failed(Call::Mmap);
+            return None;
+        };
+        tally.call(Call::Mmap, span.len());
+        tally.held(span.len());
+        let base = span.base().next_multiple_of(align.max(1));
+        // Without an alignment to meet, whatever more the kernel gave belongs to the block.
+        let end = if align > PAGE { base + size } else { span.end() };
+        self.trim(vm, tally, Span::new(span.base(), base - span.base()));
+        self.trim(vm, tally, Span::new(end, span.end() - end));
+        if self.insert(base, end - base) {
+            return Some(base);
+        }
+        self.trim(vm, tally, Span::new(base, end - base));
+        None
+    }
+
+    fn trim<V: Vm>(&self, vm: &V, tally: &Tally, span: Option<Span>) {
+        let Some(span) = span.filter(|s| !s.is_empty()) else { return };
+        // SAFETY: both callers pass parts of a mapping that was just made (1) and is in nobody's
+        // hands (2), or a block that its holder gave up.
+        if unsafe { vm.unmap(span) }.is_ok() {
+            tally.call(Call::Munmap, span.len());
+            tally.unheld(span.len());
+        } else {
+            tally.failed(Call::Munmap);
+        }
+    }
+
+    /// Frees the block at `address`. False if there is none.
+    pub(crate) fn give_back<V: Vm>(&self, vm: &V, tally: &Tally, address: usize) -> bool {
+        let Some(bytes) = self.length(address).and_then(|_| self.remove(address)) else { return false };
+        self.trim(vm, tally, Span::new(address, bytes));
+        true
+    }
+
+    /// Changes the length of the block at `address` to at least `size` bytes, moving its pages if
+    /// need be. `None` leaves it as it was.
+    pub(crate) fn resize<V: Vm>(&self, vm: &V, tally: &Tally, address: usize, size: usize) -> Option<usize> {
+        let size = Bytes(size.max(1)).round_up(PAGE)?;
+        let bytes = self.length(address)?;
+        if bytes == size.0 {
+            return Some(address);
+        }
+        let span = Span::new(address, bytes)?;
+        self.remove(address)?;
+        // SAFETY: `span` is the whole mapping of the block (1); its holder asked for the move and
+        // uses the returned address (2).
+        let result = unsafe { vm.remap(span, size) };
+        let Ok(moved) = result else {
+            tally.failed(Call::Mremap);
+            // The slot just emptied is within the same search, so there is room.
+            self.insert(address, bytes);
+            return None;
+        };
+        tally.call(Call::Mremap, size.0);
+        if moved.len() > bytes {
+            tally.held(moved.len() - bytes);
+        } else {
+            tally.unheld(bytes - moved.len());
+        }
+        if !self.insert(moved.base(), moved.len()) {
+            // The table is full around the new place. Nothing can be lost: move back.
+            // SAFETY: as above, with the new mapping.
+            let back = unsafe { vm.remap(moved, Bytes(bytes)) };
+            if let Ok(back) = back {
+                self.insert(back.base(), back.len());
+            }
+            return None;
+        }
+        Some(moved.base())
+    }
+
+    /// Finds room for the pages of `from` in a new block of `size` bytes and moves them there.
+    /// `from` stays mapped, zeroed.
+    pub(crate) fn take_over<V: Vm>(&self, vm: &V, tally: &Tally, from: Span, size: usize) -> Option<usize> {
+        let address = self.take(vm, tally, size, 1)?;
+        let to = Span::new(address, from.len())?;
+        // SAFETY: `from` belongs to a block whose holder asked to move it, `to` is a fresh mapping;
+        // they cannot overlap (1), and nobody else uses either (2).
+        if unsafe { vm.move_pages(from, to) }.is_ok() {
+            tally.call(Call::Mremap, from.len());
+            return Some(address);
+        }
+        tally.failed(Call::Mremap);
+        self.give_back(vm, tally, address);
+        None
+    }
+}

@@ -1,0 +1,127 @@
+//! Blocks larger than a slab's: runs of pages to 1 MiB, extents of chunks, mappings of their own.
+//!
+//! Owns the choice between the three and how each grows: in place while there is room, otherwise by
+//! moving pages, not bytes, from 128 KiB on.
+
+use crate::heap::Heap;
+use crate::layout::{CHUNK, GRANULE, PAGE, PAGES_PER_CHUNK, RUN_MAX};
+use crate::local::Local;
+use crate::pages::{NotAPiece, Piece};
+use crate::stop::{Fault, stop};
+use crate::sync::Relaxed;
+use neap_abi::Call;
+use neap_os::unit::Span;
+use neap_os::vm::Vm;
+
+/// Larger blocks of the window are moved by mremap(2) rather than copied.
+const MOVE_MIN: usize = 128 << 10;
+
+impl<V: Vm> Heap<V> {
+    /// A block of at least `size` bytes (more than a slab serves, or more strictly aligned).
+    pub(crate) fn allocate_large(&self, local: &Local, size: usize, align: usize) -> Option<Piece> {
+        let bytes = size.max(1).checked_next_multiple_of(PAGE)?;
+        let wants_own = size >= self.options.mmap_threshold.load(Relaxed)
+            && self.direct.blocks.load(Relaxed) < self.options.mmap_max.load(Relaxed);
+        if wants_own && let Some(piece) = self.allocate_direct(size, align) {
+            return Some(piece);
+        }
+        if let Some(piece) = self.allocate_piece(local, bytes, bytes, align) {
+            return Some(piece);
+        }
+        // Dirt elsewhere in the window may be what is missing; then anything is better than none.
+        self.ebb_now(local);
+        self.allocate_piece(local, bytes, bytes, align).or_else(|| self.allocate_direct(size, align))
+    }
+
+    fn allocate_direct(&self, size: usize, align: usize) -> Option<Piece> {
+        let address = self.direct.take(&self.vm, &self.tally, size, align)?;
+        Some(Piece { address, bytes: self.direct.length(address)?, soiled: 0 })
+    }
+
+    /// A block of the window with address space for `room` bytes if it is an extent.
+    fn allocate_piece(&self, local: &Local, bytes: usize, room: usize, align: usize) -> Option<Piece> {
+        let pages = self.ground.enter(&self.vm, &self.tally, local.token());
+        let align_pages = align.div_ceil(PAGE).max(1);
+        if room <= RUN_MAX && align_pages <= PAGES_PER_CHUNK / 2 && bytes + align <= CHUNK {
+            return pages.take_run(bytes / PAGE, align_pages);
+        }
+        pages.take_extent(bytes, room, align.div_ceil(CHUNK).max(1))
+    }
+
+    /// free of a run, an extent, or of nothing the heap knows.
+    pub(crate) fn free_large(&self, local: &Local, address: usize) {
+        if let (true, Ok(length)) = (self.checking(), self.ground.find(address)) {
+            self.usable_sealed(address, length, None);
+        }
+        let returned = self.ground.enter(&self.vm, &self.tally, local.token()).return_piece(address);
+        match returned {
+            Ok(dirty) => self.soiled(local, dirty),
+            Err(why) => self.stop_piece(address, why),
+        }
+    }
+
+    /// Stops the program: `address` is not a large block in use.
+    pub(crate) fn stop_piece(&self, address: usize, why: NotAPiece) -> ! {
+        let fault = match why {
+            NotAPiece::Free => Fault::DoubleFree,
+            NotAPiece::Interior => Fault::InteriorFree,
+            NotAPiece::Foreign => Fault::ForeignFree,
+        };
+        stop(fault, address, None)
+    }
+
+    /// Resizes a large block of `have` bytes to `size` (more than a slab serves) without copying,
+    /// or says that it cannot.
+    pub(crate) fn resize_large(&self, local: &Local, address: usize, have: usize, size: usize) -> Option<usize> {
+        let bytes = size.checked_next_multiple_of(PAGE)?;
+        if self.window().offset(address).is_none() {
+            // A mapping that would shrink to a fraction is better replaced by a block of the window.
+            if size < self.options.mmap_threshold.load(Relaxed) / 2 && size < have / 4 {
+                return None;
+            }
+            return self.direct.resize(&self.vm, &self.tally, address, size);
+        }
+        if bytes == have {
+            return Some(address);
+        }
+        {
+            let pages = self.ground.enter(&self.vm, &self.tally, local.token());
+            if pages.resize_piece(address, bytes) {
+                let dirty = self.ground.dirty.load(Relaxed);
+                drop(pages);
+                self.soiled(local, dirty);
+                return Some(address);
+            }
+        }
+        if have < MOVE_MIN || bytes < have {
+            return None;
+        }
+        self.move_piece(local, address, have, bytes)
+    }
+
+    /// Moves the pages of a block of the window to a larger place.
+    fn move_piece(&self, local: &Local, address: usize, have: usize, bytes: usize) -> Option<usize> {
+        let from = Span::new(address, have)?;
+        let own = bytes >= self.options.mmap_threshold.load(Relaxed)
+            && self.direct.blocks.load(Relaxed) < self.options.mmap_max.load(Relaxed);
+        if own && let Some(new) = self.direct.take_over(&self.vm, &self.tally, from, bytes) {
+            self.free_large(local, address);
+            return Some(new);
+        }
+        // What grew once will grow again: address space for half as much more costs nothing.
+        let room = bytes.saturating_add(bytes / 2).max(GRANULE);
+        let piece = self.allocate_piece(local, bytes, room, PAGE)?;
+        let to = Span::new(piece.address, have)?;
+        // SAFETY: both blocks are in use, distinct, and their holders are this very call (1, 2).
+        #[allow(unsafe_code)]
+        let moved = unsafe { self.vm.move_pages(from, to) };
+        if moved.is_ok() {
+            self.tally.call(Call::Mremap, have);
+            self.free_large(local, address);
+            return Some(piece.address);
+        }
+        self.tally.failed(Call::Mremap);
+        self.free_large(local, piece.address);
+        None
+    }
+}

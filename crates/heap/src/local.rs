@@ -1,0 +1,196 @@
+//! [`Local`]: the block of thread-local storage the fast paths use, and [`Thread`], the rest of what
+//! a thread has.
+//!
+//! Owns what only one thread touches. All zeros is a thread that has not used the heap; then it has
+//! a [`Thread`]; when it ends it is dead, and every later call (from a destructor that runs after
+//! ours) is served by the shelves. `Local`'s address names the thread as the owner of slabs.
+
+#![allow(unsafe_code)]
+
+use crate::block::Block;
+use crate::class::{COUNT, Class, SLOTS};
+use crate::sync::{AtomicUsize, Token};
+use core::cell::Cell;
+
+/// Slabs claimed by freeing that a thread keeps to itself at most. What an idle thread pins is
+/// bounded by this.
+pub(crate) const SEATS: usize = 64;
+/// Of those, slabs with half of their blocks free or more: kept back a little because a slab that
+/// empties fast is soon empty, and an owner's frees are the cheapest.
+pub(crate) const SPARSE_SEATS: usize = 8;
+/// Classes above the direct table.
+const MID: usize = COUNT - 48;
+
+/// Thread-local storage of the heap: the first thing malloc touches. At most 640 bytes, so that
+/// libneap.so can be loaded by dlopen(3) too.
+#[repr(C, align(64))]
+pub struct Local {
+    /// Blocks ready to hand out, by request size in 16 bytes, rounded up.
+    pub(crate) heads: [Cell<Option<Block>>; SLOTS],
+    /// 0: new; [`DEAD`]: finished; otherwise the address of the [`Thread`].
+    thread: Cell<usize>,
+    /// Set while this thread is inside a slow path: a signal handler must not enter it again.
+    busy: Cell<bool>,
+}
+
+const _: () = assert!(size_of::<Local>() <= 640);
+const DEAD: usize = 1;
+
+/// What a thread has beyond [`Local`]. Lives in the heap's record memory, used again by later
+/// threads.
+#[repr(C, align(64))]
+pub(crate) struct Thread {
+    /// Blocks ready to hand out of the classes above the direct table.
+    mid: [Cell<Option<Block>>; MID],
+    /// First owned slab of each class: granule + 1, or 0.
+    lists: [Cell<u32>; COUNT],
+    /// Claimed slabs in the order of their coming: granule + 1, or 0.
+    seats: [Cell<u32>; SEATS + SPARSE_SEATS],
+    cursors: [Cell<u32>; 2],
+    /// Blocks this thread took from the shelves of each class before it gets slabs of its own.
+    served: [Cell<u8>; COUNT],
+    /// The next unused record (see `crate::registry`).
+    pub(crate) next_idle: AtomicUsize,
+    /// Slow paths until the clock is looked at.
+    pub(crate) until_tick: Cell<u32>,
+}
+
+/// In a slow path: ends when dropped.
+pub(crate) struct Busy<'a>(&'a Local);
+
+impl Drop for Busy<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+    }
+}
+
+impl Default for Local {
+    fn default() -> Local {
+        Local::new()
+    }
+}
+
+impl Local {
+    /// A thread that has not used the heap.
+    #[must_use]
+    pub const fn new() -> Local {
+        Local { heads: [const { Cell::new(None) }; SLOTS], thread: Cell::new(0), busy: Cell::new(false) }
+    }
+
+    /// The name by which slabs know their owner.
+    #[inline(always)]
+    pub(crate) fn owner(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
+    /// The name by which locks know their holder.
+    pub(crate) fn token(&self) -> Token {
+        Token::of_address(self.owner())
+    }
+
+    /// The thread's record, if it has one.
+    #[inline]
+    pub(crate) fn thread(&self) -> Option<&Thread> {
+        let address = self.thread.get();
+        if address <= DEAD {
+            return None;
+        }
+        // SAFETY: `set_thread` was given a record that lives as long as the heap and that no other
+        // thread uses until `retire`.
+        Some(unsafe { &*core::ptr::with_exposed_provenance::<Thread>(address) })
+    }
+
+    /// Whether the thread has not used the heap yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.thread.get() == 0
+    }
+
+    /// Gives the thread its record.
+    ///
+    /// # Safety
+    /// 1. `address` is that of a `Thread`, mapped for the heap's life, and nobody else's.
+    pub(crate) unsafe fn set_thread(&self, address: usize) {
+        debug_assert!(address > DEAD && address.is_multiple_of(64));
+        self.thread.set(address);
+    }
+
+    /// Marks the thread as finished and returns its record's address.
+    pub(crate) fn retire(&self) -> usize {
+        self.thread.replace(DEAD)
+    }
+
+    /// Whether a slow path of this thread is under way: true only in a signal handler.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get()
+    }
+
+    /// Enters a slow path.
+    #[inline]
+    pub(crate) fn enter(&self) -> Busy<'_> {
+        debug_assert!(!self.busy.get());
+        self.busy.set(true);
+        Busy(self)
+    }
+}
+
+impl Thread {
+    /// The list of ready blocks of a class above the direct table.
+    #[inline]
+    pub(crate) fn mid(&self, class: Class) -> Option<&Cell<Option<Block>>> {
+        self.mid.get(class.number().wrapping_sub(48))
+    }
+
+    /// All lists of ready blocks above the direct table.
+    pub(crate) fn mids(&self) -> impl Iterator<Item = &Cell<Option<Block>>> {
+        self.mid.iter()
+    }
+
+    /// The first owned slab of `class`: granule + 1, or 0.
+    #[inline]
+    pub(crate) fn list(&self, class: Class) -> &Cell<u32> {
+        &self.lists[class.number()]
+    }
+
+    /// The count of blocks of `class` served by the shelves.
+    #[inline]
+    pub(crate) fn served(&self, class: Class) -> &Cell<u8> {
+        &self.served[class.number()]
+    }
+
+    /// Forgets how many blocks the shelves served: the record goes to a new thread.
+    pub(crate) fn reset(&self) {
+        for served in &self.served {
+            served.set(0);
+        }
+        debug_assert!(self.lists.iter().all(|l| l.get() == 0) && self.seats.iter().all(|s| s.get() == 0));
+    }
+
+    /// Gives the slab `granule` a seat among the claimed or the sparse ones. Returns the seat's
+    /// number + 1, for the slab to keep, and the slab that had it, which must go.
+    pub(crate) fn take_seat(&self, granule: u32, sparse: bool) -> (u32, Option<u32>) {
+        let (first, count, cursor) = if sparse {
+            (SEATS, SPARSE_SEATS, &self.cursors[1])
+        } else {
+            (0, SEATS, &self.cursors[0])
+        };
+        let turn = cursor.get();
+        cursor.set(turn.wrapping_add(1));
+        let seat = first + turn as usize % count;
+        let before = self.seats[seat].replace(granule + 1);
+        (seat as u32 + 1, before.checked_sub(1))
+    }
+
+    /// Empties the seat `number` (as returned by `take_seat`; 0 for none).
+    pub(crate) fn leave_seat(&self, number: u32) {
+        if let Some(seat) = (number as usize).checked_sub(1).and_then(|n| self.seats.get(n)) {
+            seat.set(0);
+        }
+    }
+
+    /// Whether seat `number` is one of the sparse ones.
+    pub(crate) fn is_sparse_seat(number: u32) -> bool {
+        number as usize > SEATS
+    }
+}

@@ -1,0 +1,120 @@
+//! [`Options`]: what the user may set, by environment or by mallopt(3).
+//!
+//! Owns the names, defaults and limits. A value that cannot be understood costs one line on standard
+//! error and keeps the default; in secure-execution mode (setuid) the environment is not read at all.
+
+use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Relaxed};
+use neap_abi::Backend;
+use neap_os::env;
+use neap_os::out::Line;
+
+/// Requests from here on become mappings of their own.
+pub(crate) const MMAP_THRESHOLD: usize = 32 << 20;
+/// Mappings of their own at one time.
+pub(crate) const MMAP_MAX: usize = 65_536;
+/// Dirt below which no helper is started, in bytes.
+pub(crate) const TRIM_THRESHOLD: usize = 1 << 20;
+
+/// The settings. Those of mallopt may change while the program runs.
+pub(crate) struct Options {
+    pub(crate) mmap_threshold: AtomicUsize,
+    pub(crate) mmap_max: AtomicUsize,
+    pub(crate) trim_threshold: AtomicUsize,
+    /// M_PERTURB: 0, or the byte whose complement fills new blocks and which fills freed ones.
+    pub(crate) perturb: AtomicU8,
+    pub(crate) helper: AtomicBool,
+    pub(crate) check: AtomicBool,
+}
+
+/// A setting of mallopt(3), in bytes unless said otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Setting {
+    /// Dirt that is let lie without a helper.
+    TrimThreshold,
+    /// Growth beyond the need.
+    TopPad,
+    /// Requests from here on become mappings of their own.
+    MmapThreshold,
+    /// How many of those there may be at one time.
+    MmapMax,
+    /// The byte that fills freed blocks; its complement fills new ones.
+    Perturb,
+}
+
+/// What the environment says of the start.
+pub(crate) struct Start {
+    pub(crate) backend: Backend,
+    pub(crate) check: bool,
+}
+
+fn complain(name: &str, value: &[u8], wanted: &str) {
+    let mut line = Line::new();
+    line.text("neap: ").text(name).text("=");
+    // Bytes that are not plain text would spoil a terminal.
+    for byte in value.iter().take(64) {
+        let shown = [if (0x20..0x7f).contains(byte) { *byte } else { b'?' }];
+        line.text(core::str::from_utf8(&shown).unwrap_or("?"));
+    }
+    line.text(" is not ").text(wanted).text("; the default is kept\n").emit(2);
+}
+
+impl Options {
+    pub(crate) const fn new() -> Options {
+        Options {
+            mmap_threshold: AtomicUsize::new(MMAP_THRESHOLD),
+            mmap_max: AtomicUsize::new(MMAP_MAX),
+            trim_threshold: AtomicUsize::new(TRIM_THRESHOLD),
+            perturb: AtomicU8::new(0),
+            helper: AtomicBool::new(true),
+            check: AtomicBool::new(false),
+        }
+    }
+
+    /// Reads `NEAP_BACKEND`, `NEAP_HELPER`, `NEAP_CHECK` and `GLIBC_TUNABLES`. Returns what is
+    /// needed at once; `top_pad` goes to `pad`.
+    pub(crate) fn read_environment(&self, pad: &AtomicUsize) -> Start {
+        let mut start = Start { backend: Backend::Mmap, check: false };
+        if env::secure() {
+            return start;
+        }
+        match env::lookup("NEAP_BACKEND") {
+            None | Some(b"mmap" | b"") => {}
+            Some(b"brk") => start.backend = Backend::Brk,
+            Some(other) => complain("NEAP_BACKEND", other, "mmap or brk"),
+        }
+        match env::lookup("NEAP_HELPER") {
+            None | Some(b"auto" | b"") => {}
+            Some(b"off") => self.helper.store(false, Relaxed),
+            Some(other) => complain("NEAP_HELPER", other, "auto or off"),
+        }
+        match env::lookup("NEAP_CHECK") {
+            None | Some(b"0" | b"") => {}
+            Some(b"1") => start.check = true,
+            Some(other) => complain("NEAP_CHECK", other, "0 or 1"),
+        }
+        self.check.store(start.check, Relaxed);
+        if let Some(text) = env::lookup("GLIBC_TUNABLES") {
+            self.read_tunables(text, pad);
+        }
+        start
+    }
+
+    /// glibc's own settings for malloc, in its form: `glibc.malloc.NAME=VALUE:...`. Others are not
+    /// ours to judge, so nothing here is an error.
+    fn read_tunables(&self, text: &[u8], pad: &AtomicUsize) {
+        for item in text.split(|b| *b == b':') {
+            let Some(rest) = item.strip_prefix(b"glibc.malloc.") else { continue };
+            let Some(at) = rest.iter().position(|b| *b == b'=') else { continue };
+            let (name, value) = rest.split_at(at);
+            let Some(value) = value.get(1..).and_then(env::parse_bytes) else { continue };
+            match name {
+                b"mmap_threshold" => self.mmap_threshold.store(value, Relaxed),
+                b"mmap_max" => self.mmap_max.store(value, Relaxed),
+                b"trim_threshold" => self.trim_threshold.store(value, Relaxed),
+                b"top_pad" => pad.store(value, Relaxed),
+                b"perturb" => self.perturb.store((value & 0xff) as u8, Relaxed),
+                _ => {}
+            }
+        }
+    }
+}

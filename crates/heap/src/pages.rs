@@ -1,0 +1,614 @@
+//! Runs of pages, extents of chunks, granules for slabs: who has which part of the window.
+//!
+//! Owns every change of a chunk's kind and page maps. All of it happens under one lock (`pages`, in
+//! [`crate::heap::Heap`]), proved by the [`Pages`] value that methods hang on, except taking and
+//! returning granules, which is one atomic operation on the chunk's mask. Never gives memory back
+//! itself: it only marks dirt, which `crate::tide` collects.
+
+use crate::bits::Run;
+use crate::chunk::{Chunk, Kind, LEVELS, group_bit};
+use crate::layout::{
+    CHUNK, CHUNK_SHIFT, GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE,
+};
+use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicUsize, Held, Lock, Relaxed, Token};
+use crate::tally::Tally;
+use crate::window::Window;
+use neap_os::vm::Vm;
+
+/// Everything about pages that threads share.
+pub(crate) struct Ground {
+    pub(crate) window: Window,
+    pub(crate) lock: Lock,
+    /// Free pages that may hold something: not yet given back.
+    pub(crate) dirty: AtomicUsize,
+    /// Bytes in use by runs and extents, and how many there are.
+    pub(crate) large_bytes: AtomicUsize,
+    pub(crate) large_blocks: AtomicUsize,
+    /// The lowest group that may have a free granule: where the search begins.
+    granule_hint: AtomicUsize,
+    /// Bytes to grow by beyond the need (M_TOP_PAD).
+    pub(crate) top_pad: AtomicUsize,
+    pub(crate) regret: Regret,
+}
+
+/// Pages that were given back and wanted again soon after (see `crate::tide`).
+pub(crate) struct Regret {
+    /// Ticks so far; starts at 1 so that 0 can mean never.
+    pub(crate) now: AtomicU32,
+    /// Ticks within which wanting a page again is regretted.
+    pub(crate) ticks: AtomicU32,
+    pub(crate) pages: AtomicUsize,
+}
+
+impl Regret {
+    /// Notes that `pages` that are not resident are wanted from a chunk that gave some back at
+    /// tick `at`.
+    fn note(&self, at: u32, pages: usize) {
+        if at != 0 && pages != 0 && self.now.load(Relaxed).wrapping_sub(at) <= self.ticks.load(Relaxed) {
+            self.pages.fetch_add(pages, Relaxed);
+        }
+    }
+}
+
+/// The ground with its lock held.
+pub(crate) struct Pages<'a, V: Vm> {
+    pub(crate) ground: &'a Ground,
+    pub(crate) vm: &'a V,
+    pub(crate) tally: &'a Tally,
+    _held: Held<'a>,
+}
+
+/// A piece of the window in use by one large block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) address: usize,
+    pub(crate) bytes: usize,
+    /// The first so many bytes may hold something else than zeros; the rest is known to be zero.
+    pub(crate) soiled: usize,
+}
+
+/// Why an address is not a large block in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAPiece {
+    /// The memory is free.
+    Free,
+    /// Inside a block, not at its start.
+    Interior,
+    /// Not the heap's memory.
+    Foreign,
+}
+
+impl Ground {
+    pub(crate) const fn new() -> Ground {
+        Ground {
+            window: Window::new(),
+            lock: Lock::new(),
+            dirty: AtomicUsize::new(0),
+            large_bytes: AtomicUsize::new(0),
+            large_blocks: AtomicUsize::new(0),
+            granule_hint: AtomicUsize::new(0),
+            top_pad: AtomicUsize::new(0),
+            regret: Regret { now: AtomicU32::new(1), ticks: AtomicU32::new(40), pages: AtomicUsize::new(0) },
+        }
+    }
+
+    pub(crate) fn enter<'a, V: Vm>(&'a self, vm: &'a V, tally: &'a Tally, token: Token) -> Pages<'a, V> {
+        Pages { ground: self, vm, tally, _held: self.lock.lock(token) }
+    }
+
+    /// Adds dirt; returns the pages of dirt there are now.
+    pub(crate) fn soil(&self, pages: usize) -> usize {
+        self.dirty.fetch_add(pages, Relaxed) + pages
+    }
+
+    /// Takes dirt off the count.
+    pub(crate) fn clean(&self, pages: usize) {
+        self.dirty.fetch_sub(pages, Relaxed);
+    }
+
+    /// Takes a free granule of a slab chunk, lowest address first, without the lock.
+    pub(crate) fn take_granule(&self) -> Option<u32> {
+        let groups = self.window.group_count();
+        let from = self.granule_hint.load(Relaxed) as u32;
+        for group in from.min(groups)..groups {
+            let record = self.window.group(group);
+            let mut seen = record.granules.load(Relaxed);
+            while seen != 0 {
+                let chunk = group * 64 + seen.trailing_zeros();
+                if let Some(granule) = self.take_granule_of(chunk) {
+                    if group != from {
+                        self.granule_hint.store(group as usize, Relaxed);
+                    }
+                    return Some(granule);
+                }
+                seen &= seen - 1;
+            }
+        }
+        if from != 0 {
+            // A granule may have come free below since the hint was written.
+            self.granule_hint.store(0, Relaxed);
+            for group in 0..from.min(groups) {
+                let mut seen = self.window.group(group).granules.load(Relaxed);
+                while seen != 0 {
+                    if let Some(granule) = self.take_granule_of(group * 64 + seen.trailing_zeros()) {
+                        return Some(granule);
+                    }
+                    seen &= seen - 1;
+                }
+            }
+        }
+        None
+    }
+
+    fn take_granule_of(&self, chunk: u32) -> Option<u32> {
+        let record = self.window.chunk(chunk);
+        let mut free = record.granules_free.load(Relaxed);
+        loop {
+            if free == 0 {
+                return None;
+            }
+            let bit = free & free.wrapping_neg();
+            match record.granules_free.compare_exchange_weak(free, free & !bit, AcqRel, Relaxed) {
+                Err(now) => free = now,
+                Ok(_) => {
+                    let dirt = record.granules_new.fetch_and(!bit, Relaxed) & bit
+                        | record.granules_old.fetch_and(!bit, Relaxed) & bit;
+                    if dirt != 0 {
+                        self.clean(PAGES_PER_GRANULE);
+                    }
+                    if record.granules_touched.fetch_or(bit, Relaxed) & bit == 0 {
+                        self.regret.note(record.purged_at.load(Relaxed), PAGES_PER_GRANULE);
+                    }
+                    if free == bit {
+                        let group = self.window.group(chunk / 64);
+                        group.granules.fetch_and(!group_bit(chunk), AcqRel);
+                        // Somebody may have returned a granule between the two operations.
+                        if record.granules_free.load(Acquire) != 0 {
+                            group.granules.fetch_or(group_bit(chunk), AcqRel);
+                        }
+                    }
+                    return Some(chunk * GRANULES_PER_CHUNK as u32 + bit.trailing_zeros());
+                }
+            }
+        }
+    }
+
+    /// Returns a granule whose slab is empty. Returns the pages of dirt there are now.
+    pub(crate) fn return_granule(&self, granule: u32) -> usize {
+        let chunk = granule / GRANULES_PER_CHUNK as u32;
+        let bit = 1u32 << (granule % GRANULES_PER_CHUNK as u32);
+        let record = self.window.chunk(chunk);
+        debug_assert!(record.kind() == Kind::Slabs);
+        let dirty = self.soil(PAGES_PER_GRANULE);
+        record.granules_new.fetch_or(bit, Relaxed);
+        let group = self.window.group(chunk / 64);
+        group.due.fetch_or(group_bit(chunk), Relaxed);
+        let before = record.granules_free.fetch_or(bit, AcqRel);
+        debug_assert!(before & bit == 0, "a granule was returned twice");
+        if before == 0 {
+            group.granules.fetch_or(group_bit(chunk), AcqRel);
+            if (chunk / 64) < self.granule_hint.load(Relaxed) as u32 {
+                self.granule_hint.store((chunk / 64) as usize, Relaxed);
+            }
+        }
+        dirty
+    }
+
+    /// The large block that starts at `address`, if the heap has one there. May be called without
+    /// the lock by whoever holds the block.
+    pub(crate) fn find(&self, address: usize) -> Result<usize, NotAPiece> {
+        let offset = self.window.offset(address).ok_or(NotAPiece::Foreign)?;
+        let chunk = self.window.chunk((offset >> CHUNK_SHIFT) as u32);
+        let page = offset % CHUNK / PAGE;
+        match chunk.kind() {
+            Kind::Absent => Err(NotAPiece::Foreign),
+            Kind::Free | Kind::Slabs => Err(NotAPiece::Free),
+            Kind::Body => Err(NotAPiece::Interior),
+            Kind::Extent if offset.is_multiple_of(CHUNK) => Ok(chunk.extent_bytes.load(Relaxed)),
+            Kind::Extent => Err(NotAPiece::Interior),
+            Kind::Runs if chunk.free.get(page) => Err(NotAPiece::Free),
+            Kind::Runs if offset.is_multiple_of(PAGE) && chunk.heads.get(page) => {
+                Ok(chunk.run_length(page) * PAGE)
+            }
+            Kind::Runs => Err(NotAPiece::Interior),
+        }
+    }
+}
+
+impl<V: Vm> Pages<'_, V> {
+    fn window(&self) -> &Window {
+        &self.ground.window
+    }
+
+    /// Bytes of record memory for ever.
+    pub(crate) fn scrap(&self, bytes: usize) -> Option<usize> {
+        self.window().scrap(self.vm, self.tally, bytes)
+    }
+
+    /// Chunks in a row, mapped and marked not free; their kind is still `Free`.
+    fn take_chunks(&self, count: usize, align: usize) -> Option<u32> {
+        if let Some(first) = self.find_chunks(count, align).or_else(|| {
+            self.reclaim_chunks();
+            self.find_chunks(count, align)
+        }) {
+            for chunk in first..first + count as u32 {
+                self.mark_free(chunk, false);
+            }
+            return Some(first);
+        }
+        let pad = self.ground.top_pad.load(Relaxed).div_ceil(CHUNK);
+        // Growing by an eighth keeps the number of calls logarithmic in the size of the heap.
+        let eighth = (self.window().top() as usize / 8).min(32);
+        let extra = pad.max(eighth);
+        let first = match self.window().grow(self.vm, self.tally, count + extra, align) {
+            Some(first) => {
+                for chunk in first + count as u32..first + (count + extra) as u32 {
+                    self.mark_free(chunk, true);
+                }
+                first
+            }
+            // Near a limit only what is needed may be had.
+            None => self.window().grow(self.vm, self.tally, count, align)?,
+        };
+        Some(first)
+    }
+
+    fn mark_free(&self, chunk: u32, free: bool) {
+        let word = &self.window().group(chunk / 64).free;
+        let old = word.load(Relaxed);
+        let bit = group_bit(chunk);
+        word.store(if free { old | bit } else { old & !bit }, Relaxed);
+    }
+
+    fn find_chunks(&self, count: usize, align: usize) -> Option<u32> {
+        let window = self.window();
+        let end = window.chunk_count();
+        let (mut run, mut chunk) = (0usize, 0u32);
+        while chunk < end {
+            let free = window.group(chunk / 64).free.load(Relaxed) >> (chunk % 64);
+            if free == 0 {
+                run = 0;
+                chunk = (chunk / 64 + 1) * 64;
+                continue;
+            }
+            if free & 1 == 0 {
+                run = 0;
+                chunk += free.trailing_zeros();
+                continue;
+            }
+            if run == 0 && !(chunk as usize).is_multiple_of(align) {
+                chunk += 1;
+                continue;
+            }
+            run += 1;
+            chunk += 1;
+            if run == count {
+                return Some(chunk - count as u32);
+            }
+        }
+        None
+    }
+
+    /// Makes every wholly unused chunk of slabs or runs a free chunk. Returns whether any was found.
+    pub(crate) fn reclaim_chunks(&self) -> bool {
+        let mut any = false;
+        for chunk in 0..self.window().chunk_count() {
+            any |= self.reclaim_chunk(chunk);
+        }
+        any
+    }
+
+    /// Makes one chunk of slabs or runs a free chunk if nothing in it is in use.
+    pub(crate) fn reclaim_chunk(&self, chunk: u32) -> bool {
+        let record = self.window().chunk(chunk);
+        match record.kind() {
+            Kind::Slabs => {
+                if record.granules_free.compare_exchange(u32::MAX, 0, AcqRel, Relaxed).is_err() {
+                    return false;
+                }
+                let group = self.window().group(chunk / 64);
+                group.granules.fetch_and(!group_bit(chunk), AcqRel);
+                self.granules_to_pages(record);
+            }
+            Kind::Runs if record.free.is_full() => {
+                self.window().group(chunk / 64).set_largest(chunk, 0);
+                record.heads.clear(Run::ALL);
+            }
+            _ => return false,
+        }
+        record.set_kind(Kind::Free);
+        self.mark_free(chunk, true);
+        true
+    }
+
+    /// Carries the dirt of an unused slab chunk over to the page maps.
+    fn granules_to_pages(&self, record: &Chunk) {
+        let new = record.granules_new.swap(0, Relaxed);
+        let old = record.granules_old.swap(0, Relaxed);
+        let touched = record.granules_touched.swap(0, Relaxed);
+        for granule in 0..GRANULES_PER_CHUNK {
+            let run = Run { first: granule * PAGES_PER_GRANULE, count: PAGES_PER_GRANULE };
+            if touched >> granule & 1 == 1 {
+                record.resident.set(run);
+            }
+            if new >> granule & 1 == 1 {
+                record.new.set(run);
+            } else if old >> granule & 1 == 1 {
+                record.old.set(run);
+            }
+        }
+    }
+
+    /// Turns a free chunk into granules for slabs.
+    pub(crate) fn add_slab_chunk(&self) -> Option<()> {
+        let chunk = self.take_chunks(1, 1)?;
+        let record = self.window().chunk(chunk);
+        let (mut new, mut old, mut touched) = (0u32, 0u32, 0u32);
+        for granule in 0..GRANULES_PER_CHUNK {
+            let run = Run { first: granule * PAGES_PER_GRANULE, count: PAGES_PER_GRANULE };
+            let bit = 1 << granule;
+            touched |= if record.resident.clear(run) != 0 { bit } else { 0 };
+            let dirt_new = record.new.clear(run);
+            let dirt_old = record.old.clear(run);
+            if dirt_new + dirt_old != 0 {
+                // From here on a granule is dirty as a whole.
+                self.ground.soil(PAGES_PER_GRANULE - dirt_new - dirt_old);
+                if dirt_new != 0 {
+                    new |= bit;
+                } else {
+                    old |= bit;
+                }
+            }
+        }
+        record.granules_new.store(new, Relaxed);
+        record.granules_old.store(old, Relaxed);
+        record.granules_touched.store(touched, Relaxed);
+        record.set_kind(Kind::Slabs);
+        record.granules_free.store(u32::MAX, Relaxed);
+        let group = self.window().group(chunk / 64);
+        if new | old != 0 {
+            group.due.fetch_or(group_bit(chunk), Relaxed);
+        }
+        group.granules.fetch_or(group_bit(chunk), AcqRel);
+        Some(())
+    }
+
+    /// A run of `count` pages, its first page a multiple of `align` pages (a power of two, at most
+    /// 256).
+    pub(crate) fn take_run(&self, count: usize, align: usize) -> Option<Piece> {
+        debug_assert!(count >= 1 && count <= PAGES_PER_CHUNK && align <= PAGES_PER_CHUNK);
+        let wanted = count + align - 1;
+        let level = (wanted.next_power_of_two().ilog2() as usize).min(LEVELS - 1);
+        if let Some(piece) = self.search_runs(level, count, align, usize::MAX) {
+            return Some(piece);
+        }
+        // Chunks whose longest run is between the power of two below and the need.
+        if level > 0
+            && let Some(piece) = self.search_runs(level - 1, count, align, 8)
+        {
+            return Some(piece);
+        }
+        let chunk = self.take_chunks(1, 1)?;
+        let record = self.window().chunk(chunk);
+        record.set_kind(Kind::Runs);
+        record.largest.store(PAGES_PER_CHUNK as u32, Relaxed);
+        self.window().group(chunk / 64).set_largest(chunk, PAGES_PER_CHUNK);
+        self.take_run_of(chunk, count, align)
+    }
+
+    fn search_runs(&self, level: usize, count: usize, align: usize, tries: usize) -> Option<Piece> {
+        let mut tries = tries;
+        for group in 0..self.window().group_count() {
+            let mut seen = self.window().group(group).runs.get(level)?.load(Relaxed);
+            while seen != 0 {
+                let chunk = group * 64 + seen.trailing_zeros();
+                seen &= seen - 1;
+                if self.window().chunk(chunk).largest.load(Relaxed) as usize >= count {
+                    if let Some(piece) = self.take_run_of(chunk, count, align) {
+                        return Some(piece);
+                    }
+                    tries = tries.checked_sub(1)?;
+                }
+            }
+        }
+        None
+    }
+
+    fn take_run_of(&self, chunk: u32, count: usize, align: usize) -> Option<Piece> {
+        let record = self.window().chunk(chunk);
+        let mut longest = 0;
+        let mut first = record.free.next_set(0);
+        while first < PAGES_PER_CHUNK {
+            let end = record.free.next_clear(first);
+            longest = longest.max(end - first);
+            let at = first.next_multiple_of(align);
+            if at + count <= end {
+                let run = Run { first: at, count };
+                record.heads.set(Run { first: at, count: 1 });
+                return Some(self.begin_piece(chunk, record, run));
+            }
+            first = record.free.next_set(end);
+        }
+        // Nothing fits: now the length of the longest run is known exactly.
+        if align == 1 {
+            record.largest.store(longest as u32, Relaxed);
+            self.window().group(chunk / 64).set_largest(chunk, longest);
+        }
+        None
+    }
+
+    fn begin_piece(&self, chunk: u32, record: &Chunk, run: Run) -> Piece {
+        let address = self.window().chunk_base(chunk) + run.first * PAGE;
+        let soiled = self.soiled(record, run);
+        let absent = run.count - record.resident.count(run);
+        self.ground.regret.note(record.purged_at.load(Relaxed), absent);
+        self.ground.clean(record.occupy(run));
+        self.ground.large_bytes.fetch_add(run.count * PAGE, Relaxed);
+        self.ground.large_blocks.fetch_add(1, Relaxed);
+        Piece { address, bytes: run.count * PAGE, soiled }
+    }
+
+    /// Bytes up to the end of the last resident page of `run`.
+    fn soiled(&self, record: &Chunk, run: Run) -> usize {
+        let mut end = 0;
+        let mut page = record.resident.next_set(run.first);
+        while page < run.end() {
+            end = record.resident.next_clear(page).min(run.end());
+            page = record.resident.next_set(end);
+        }
+        end.saturating_sub(run.first) * PAGE
+    }
+
+    /// Ends the large block at `address`. Returns the pages of dirt there are now.
+    pub(crate) fn return_piece(&self, address: usize) -> Result<usize, NotAPiece> {
+        let bytes = self.ground.find(address)?;
+        let offset = address - self.window().chunk_base(0);
+        let chunk = (offset >> CHUNK_SHIFT) as u32;
+        let record = self.window().chunk(chunk);
+        self.ground.large_bytes.fetch_sub(bytes, Relaxed);
+        self.ground.large_blocks.fetch_sub(1, Relaxed);
+        if record.kind() == Kind::Runs {
+            let run = Run { first: offset % CHUNK / PAGE, count: bytes / PAGE };
+            record.heads.clear(Run { first: run.first, count: 1 });
+            self.vacate_run(chunk, record, run);
+        } else {
+            let chunks = record.extent_chunks.load(Relaxed);
+            self.vacate_extent(chunk, bytes, 0);
+            for n in chunk..chunk + chunks {
+                self.window().chunk(n).set_kind(Kind::Free);
+                self.mark_free(n, true);
+            }
+        }
+        Ok(self.ground.dirty.load(Relaxed))
+    }
+
+    fn vacate_run(&self, chunk: u32, record: &Chunk, run: Run) {
+        record.vacate(run);
+        self.ground.soil(run.count);
+        let group = self.window().group(chunk / 64);
+        group.due.fetch_or(group_bit(chunk), Relaxed);
+        let around = record.free.run_around(run.first);
+        if around > record.largest.load(Relaxed) as usize {
+            record.largest.store(around as u32, Relaxed);
+            group.set_largest(chunk, around);
+        }
+    }
+
+    /// Marks the pages of an extent beyond its first `keep` bytes as free dirt.
+    fn vacate_extent(&self, first: u32, bytes: usize, keep: usize) {
+        self.each_part(first, keep, bytes, |pages, chunk, record, run| {
+            record.vacate(run);
+            pages.ground.soil(run.count);
+            pages.window().group(chunk / 64).due.fetch_or(group_bit(chunk), Relaxed);
+        });
+    }
+
+    /// Calls `each` for every chunk that holds a part of bytes `from..to` of the extent at `first`.
+    fn each_part(&self, first: u32, from: usize, to: usize, mut each: impl FnMut(&Self, u32, &Chunk, Run)) {
+        let mut at = from;
+        while at < to {
+            let chunk = first + (at >> CHUNK_SHIFT) as u32;
+            let end = to.min((at / CHUNK + 1) * CHUNK);
+            let run = Run { first: at % CHUNK / PAGE, count: (end - at) / PAGE };
+            each(self, chunk, self.window().chunk(chunk), run);
+            at = end;
+        }
+    }
+
+    /// An extent of `bytes` (whole pages) aligned to `align` chunks, with address space for
+    /// `room` bytes.
+    pub(crate) fn take_extent(&self, bytes: usize, room: usize, align: usize) -> Option<Piece> {
+        let chunks = room.max(bytes).div_ceil(CHUNK);
+        let first = self.take_chunks(chunks, align)?;
+        for chunk in first..first + chunks as u32 {
+            self.window().chunk(chunk).set_kind(if chunk == first { Kind::Extent } else { Kind::Body });
+        }
+        let head = self.window().chunk(first);
+        head.extent_chunks.store(chunks as u32, Relaxed);
+        head.extent_bytes.store(bytes, Relaxed);
+        let soiled = self.occupy_extent(first, 0, bytes);
+        self.ground.large_bytes.fetch_add(bytes, Relaxed);
+        self.ground.large_blocks.fetch_add(1, Relaxed);
+        Some(Piece { address: self.window().chunk_base(first), bytes, soiled })
+    }
+
+    fn occupy_extent(&self, first: u32, from: usize, to: usize) -> usize {
+        let mut soiled = 0;
+        let mut at = from;
+        self.each_part(first, from, to, |pages, _, record, run| {
+            let here = pages.soiled(record, run);
+            if here != 0 {
+                soiled = at + here;
+            }
+            pages.ground.clean(record.occupy(run));
+            at += run.count * PAGE;
+        });
+        soiled
+    }
+
+    /// Changes the length of the large block at `address` to `bytes` (whole pages) without moving
+    /// it. False if there is no room.
+    pub(crate) fn resize_piece(&self, address: usize, bytes: usize) -> bool {
+        let Ok(have) = self.ground.find(address) else { return false };
+        let offset = address - self.window().chunk_base(0);
+        let chunk = (offset >> CHUNK_SHIFT) as u32;
+        let record = self.window().chunk(chunk);
+        let done = if record.kind() == Kind::Runs {
+            self.resize_run(chunk, record, Run { first: offset % CHUNK / PAGE, count: have / PAGE }, bytes / PAGE)
+        } else {
+            self.resize_extent(chunk, record, have, bytes)
+        };
+        if done {
+            self.ground.large_bytes.fetch_add(bytes.wrapping_sub(have), Relaxed);
+        }
+        done
+    }
+
+    fn resize_run(&self, chunk: u32, record: &Chunk, run: Run, count: usize) -> bool {
+        if count < run.count {
+            self.vacate_run(chunk, record, Run { first: run.first + count, count: run.count - count });
+            return true;
+        }
+        let more = Run { first: run.end(), count: count - run.count };
+        if more.end() > PAGES_PER_CHUNK || record.free.count(more) != more.count {
+            return false;
+        }
+        self.ground.clean(record.occupy(more));
+        true
+    }
+
+    fn resize_extent(&self, chunk: u32, record: &Chunk, have: usize, bytes: usize) -> bool {
+        let chunks = record.extent_chunks.load(Relaxed) as usize;
+        let need = bytes.div_ceil(CHUNK);
+        if bytes <= have {
+            self.vacate_extent(chunk, have, bytes);
+            for n in chunk + need as u32..chunk + chunks as u32 {
+                self.window().chunk(n).set_kind(Kind::Free);
+                self.mark_free(n, true);
+            }
+            record.extent_chunks.store(need as u32, Relaxed);
+            record.extent_bytes.store(bytes, Relaxed);
+            return true;
+        }
+        let end = self.window().chunk_count();
+        for n in chunk + chunks as u32..chunk + need as u32 {
+            // A free chunk whose summary bit is off is being given back at this moment.
+            let free = n < end
+                && self.window().chunk(n).kind() == Kind::Free
+                && self.window().group(n / 64).free.load(Relaxed) & group_bit(n) != 0;
+            if !free {
+                return false;
+            }
+        }
+        for n in chunk + chunks as u32..chunk + need as u32 {
+            self.mark_free(n, false);
+            self.window().chunk(n).set_kind(Kind::Body);
+        }
+        record.extent_chunks.store(need.max(chunks) as u32, Relaxed);
+        record.extent_bytes.store(bytes, Relaxed);
+        self.occupy_extent(chunk, have, bytes);
+        true
+    }
+}
+
+const _: () = assert!(GRANULE % PAGE == 0);

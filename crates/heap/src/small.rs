@@ -1,0 +1,405 @@
+//! Blocks of slabs: refilling a thread's hand, freeing into other threads' slabs, the slabs' moves
+//! between owner, shelf and nobody.
+//!
+//! Owns the transitions drawn in `crate::slab`. An owned slab is in its owner's list for the class;
+//! those that came by freeing (not the one blocks are being taken from) also have a seat, and lose
+//! it, and their owner, when too many others come.
+
+use crate::block::Block;
+use crate::class::{self, Class};
+use crate::heap::Heap;
+use crate::layout::{PAGE, PAGES_PER_GRANULE};
+use crate::local::{Local, Thread};
+use crate::slab::{Due, Freed, Slab, State};
+use crate::stop::{Fault, stop};
+use crate::sync::Relaxed;
+use neap_os::vm::Vm;
+
+/// Blocks of each class that a thread other than the first gets from the shelves before it opens
+/// slabs of its own: a thread that needs a handful of blocks costs no page of its own.
+const SLOW_START: u8 = 24;
+/// An empty slab that is its owner's only one of the class stays with it if it has touched no more
+/// pages than this: giving it up would cost more than it holds.
+const KEPT_PAGES: u32 = 2;
+
+impl<V: Vm> Heap<V> {
+    /// A block for `size` bytes; what else comes along goes to the thread's hand.
+    pub(crate) fn allocate_small(&self, local: &Local, size: usize) -> Option<usize> {
+        let class = Class::of_size(size);
+        let Some(thread) = self.thread_of(local) else {
+            return self.allocate_shared(local, class);
+        };
+        let served = thread.served(class);
+        if served.get() < SLOW_START && self.registry.threads() > 1 {
+            served.set(served.get() + 1);
+            return self.allocate_shared(local, class);
+        }
+        let run = match self.refill(local, thread, class) {
+            Some(run) => run,
+            None => {
+                self.ebb_now(local);
+                self.refill(local, thread, class)?
+            }
+        };
+        let rest = run.next();
+        if size <= class::DIRECT {
+            if let Some(head) = local.heads.get((size + 15) >> 4) {
+                head.set(rest);
+            }
+        } else if let Some(head) = thread.mid(class) {
+            head.set(rest);
+        }
+        Some(run.address())
+    }
+
+    /// A list of free blocks of `class`, all of one slab, counted as used.
+    fn refill(&self, local: &Local, thread: &Thread, class: Class) -> Option<Block> {
+        loop {
+            let Some(granule) = thread.list(class).get().checked_sub(1) else {
+                if !self.claim_shelved(local, thread, class) {
+                    self.open_slab(local, thread, class)?;
+                }
+                continue;
+            };
+            let slab = self.window().slab(granule);
+            let base = self.window().granule_base(granule);
+            if let Some(run) = slab.detach() {
+                return Some(run);
+            }
+            if slab.drain(base)
+                && let Some(run) = slab.detach()
+            {
+                return Some(run);
+            }
+            if let Some(run) = slab.carve(base) {
+                return Some(run);
+            }
+            self.unlink(thread, class, granule);
+            if !slab.abandon_full(State::Owned, local.owner()) {
+                self.link(local, thread, class, granule);
+            }
+        }
+    }
+
+    /// A granule that no slab uses.
+    pub(crate) fn new_granule(&self, local: &Local) -> Option<u32> {
+        loop {
+            if let Some(granule) = self.ground.take_granule() {
+                return Some(granule);
+            }
+            let pages = self.ground.enter(&self.vm, &self.tally, local.token());
+            // Another thread may have brought one while we waited.
+            if let Some(granule) = self.ground.take_granule() {
+                return Some(granule);
+            }
+            pages.add_slab_chunk()?;
+        }
+    }
+
+    fn open_slab(&self, local: &Local, thread: &Thread, class: Class) -> Option<()> {
+        let granule = self.new_granule(local)?;
+        self.window().slab(granule).take(class, local.owner());
+        self.link(local, thread, class, granule);
+        Some(())
+    }
+
+    /// Puts an owned slab into its owner's list: first if the list is empty, else second, so that
+    /// the slab in use stays in use.
+    fn link(&self, local: &Local, thread: &Thread, class: Class, granule: u32) {
+        let slab = self.window().slab(granule);
+        debug_assert!(slab.owner.load(Relaxed) == local.owner());
+        let list = thread.list(class);
+        let Some(first) = list.get().checked_sub(1) else {
+            slab.prev.store(0, Relaxed);
+            slab.next.store(0, Relaxed);
+            list.set(granule + 1);
+            return;
+        };
+        let head = self.window().slab(first);
+        let next = head.next.load(Relaxed);
+        slab.prev.store(first + 1, Relaxed);
+        slab.next.store(next, Relaxed);
+        if let Some(next) = next.checked_sub(1) {
+            self.window().slab(next).prev.store(granule + 1, Relaxed);
+        }
+        head.next.store(granule + 1, Relaxed);
+    }
+
+    /// Takes an owned slab out of its owner's list and seat.
+    fn unlink(&self, thread: &Thread, class: Class, granule: u32) {
+        let slab = self.window().slab(granule);
+        let (prev, next) = (slab.prev.load(Relaxed), slab.next.load(Relaxed));
+        match prev.checked_sub(1) {
+            Some(prev) => self.window().slab(prev).next.store(next, Relaxed),
+            None => thread.list(class).set(next),
+        }
+        if let Some(next) = next.checked_sub(1) {
+            self.window().slab(next).prev.store(prev, Relaxed);
+        }
+        slab.prev.store(0, Relaxed);
+        slab.next.store(0, Relaxed);
+        thread.leave_seat(slab.seat.swap(0, Relaxed));
+    }
+
+    /// Seats an owned slab; the one whose turn is over goes to the shelf.
+    fn seat(&self, local: &Local, thread: &Thread, granule: u32, sparse: bool) {
+        let (seat, displaced) = thread.take_seat(granule, sparse);
+        self.window().slab(granule).seat.store(seat, Relaxed);
+        if let Some(other) = displaced {
+            let slab = self.window().slab(other);
+            // Its seat is taken already.
+            slab.seat.store(0, Relaxed);
+            if let Some(class) = slab.class() {
+                self.unlink(thread, class, other);
+                self.shelve(local, class, other);
+            }
+        }
+    }
+
+    /// Puts a slab that is in no list, OWNED by the caller, on the shelf of its class; an empty one
+    /// becomes a free granule.
+    pub(crate) fn shelve(&self, local: &Local, class: Class, granule: u32) {
+        let free = self.shelve_as(local.token(), class, granule);
+        if free == class.capacity() {
+            self.retire_shelved(local, class, granule);
+        } else {
+            self.stir(local, free as usize * class.size());
+        }
+    }
+
+    /// As [`Heap::shelve`], for any holder of a token. Returns the free blocks; all of them free
+    /// does not make the slab leave.
+    pub(crate) fn shelve_as(&self, token: crate::sync::Token, class: Class, granule: u32) -> u32 {
+        let slab = self.window().slab(granule);
+        slab.owner.store(0, Relaxed);
+        let used = slab.used();
+        slab.arm(used, false);
+        let listed = class.capacity() - used;
+        let shelf = self.shelf(class);
+        let open = shelf.open(self.window(), token);
+        slab.shelf_free.store(listed, Relaxed);
+        let remote = slab.set_state(State::Owned, State::Shelved);
+        open.append(granule);
+        shelf.stirred.store(true, Relaxed);
+        listed + remote.count()
+    }
+
+    pub(crate) fn shelf(&self, class: Class) -> &crate::shelf::Shelf {
+        &self.shelves[class.number()]
+    }
+
+    /// Notes that a shelved slab has more to give back.
+    fn stir(&self, local: &Local, bytes: usize) {
+        self.tide.stir(bytes / PAGE);
+        self.rouse(local);
+    }
+
+    /// Takes the fullest of the first slabs of the shelf into the thread's list.
+    fn claim_shelved(&self, local: &Local, thread: &Thread, class: Class) -> bool {
+        let shelf = self.shelf(class);
+        if shelf.length() == 0 {
+            return false;
+        }
+        let open = shelf.open(self.window(), local.token());
+        while let Some(granule) = open.fullest() {
+            let slab = self.window().slab(granule);
+            open.remove(granule);
+            if slab.shelf_free.load(Relaxed) + slab.remote().count() == 0
+                && slab.abandon_full(State::Shelved, 0)
+            {
+                continue;
+            }
+            slab.set_state(State::Shelved, State::Owned);
+            slab.owner.store(local.owner(), Relaxed);
+            slab.arm(slab.used(), true);
+            self.link(local, thread, class, granule);
+            return true;
+        }
+        false
+    }
+
+    /// One block of `class` from the shelf, without the thread's lists: for threads that begin and
+    /// threads that have ended.
+    pub(crate) fn allocate_shared(&self, local: &Local, class: Class) -> Option<usize> {
+        let shelf = self.shelf(class);
+        loop {
+            {
+                let open = shelf.open(self.window(), local.token());
+                while let Some(granule) = open.first() {
+                    let slab = self.window().slab(granule);
+                    let base = self.window().granule_base(granule);
+                    if let Some(block) = slab.take_one(base) {
+                        slab.shelf_free.store(class.capacity() - slab.used(), Relaxed);
+                        return Some(block.address());
+                    }
+                    if slab.abandon_full(State::Shelved, 0) {
+                        open.remove(granule);
+                    }
+                }
+            }
+            let granule = match self.new_granule(local) {
+                Some(granule) => granule,
+                None => {
+                    self.ebb_now(local);
+                    self.new_granule(local)?
+                }
+            };
+            self.window().slab(granule).take(class, 0);
+            self.shelve_as(local.token(), class, granule);
+        }
+    }
+
+    /// free of a block of a slab that is not the thread's own, or of one that is and is first in its
+    /// list already.
+    ///
+    /// # Safety
+    /// 1. `address` was returned by this heap and not freed since.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn free_small(&self, local: &Local, granule: u32, address: usize) {
+        let slab = self.window().slab(granule);
+        let base = self.window().granule_base(granule);
+        if slab.owner.load(Relaxed) == local.owner() {
+            // The thread is in a slow path of its own, and its slab's blocks may come back here.
+            // SAFETY: the caller's (1).
+            let block = unsafe { Block::at(address) };
+            if slab.local.get() == Some(block) {
+                stop(Fault::DoubleFree, address, slab.class());
+            }
+            block.set_next(slab.local.get());
+            slab.local.set(Some(block));
+            let need = slab.need.load(Relaxed);
+            slab.need.store(need.wrapping_sub(1), Relaxed);
+            if need <= 1 {
+                self.handle_due(local, granule);
+            }
+            return;
+        }
+        let thread = self.thread_of(local);
+        // SAFETY: the caller's (1).
+        let block = unsafe { Block::at(address) };
+        let Some(class) = slab.class() else { stop(Fault::DoubleFree, address, None) };
+        match slab.free_remotely(base, block, thread.is_some()) {
+            Freed::Handed => {}
+            Freed::Claimed => {
+                slab.owner.store(local.owner(), Relaxed);
+                if let Some(thread) = thread {
+                    self.link(local, thread, class, granule);
+                    self.seat(local, thread, granule, false);
+                }
+            }
+            Freed::Shelved { free } => {
+                let quarter = (class.capacity() / 4).max(1);
+                if free == class.capacity() {
+                    self.retire_shelved(local, class, granule);
+                } else if free.is_multiple_of(quarter) {
+                    self.shelf(class).stirred.store(true, Relaxed);
+                    self.stir(local, quarter as usize * class.size());
+                }
+            }
+            Freed::Refused(_) => stop(Fault::DoubleFree, address, Some(class)),
+        }
+    }
+
+    /// What the fast path calls when the countdown of an owned slab has run out.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn fall_due(&self, local: &Local, granule: u32) {
+        if local.is_busy() {
+            // A signal handler in the middle of a slow path: the lists are not to be touched, and
+            // the event comes round again when the slab is next used.
+            let slab = self.window().slab(granule);
+            slab.arm(slab.used(), false);
+            return;
+        }
+        let _busy = local.enter();
+        self.handle_due(local, granule);
+    }
+
+    fn handle_due(&self, local: &Local, granule: u32) {
+        let slab = self.window().slab(granule);
+        let Some(class) = slab.class() else { return };
+        let (due, used) = slab.due();
+        if due == Due::Overdrawn {
+            stop(Fault::DoubleFree, slab.local.get().map_or(0, Block::address), Some(class));
+        }
+        let Some(thread) = local.thread() else { return };
+        let only = slab.prev.load(Relaxed) == 0 && slab.next.load(Relaxed) == 0;
+        match due {
+            Due::Empty if only && self.touched_pages(slab, class) <= KEPT_PAGES => slab.arm(0, false),
+            Due::Empty => {
+                self.unlink(thread, class, granule);
+                slab.release();
+                self.soiled(local, self.ground.return_granule(granule));
+            }
+            Due::Sparse => {
+                slab.arm(used, false);
+                // The slab that blocks are being taken from stays.
+                if slab.prev.load(Relaxed) != 0 && !Thread::is_sparse_seat(slab.seat.load(Relaxed)) {
+                    thread.leave_seat(slab.seat.swap(0, Relaxed));
+                    self.seat(local, thread, granule, true);
+                }
+            }
+            Due::Overdrawn => {}
+        }
+    }
+
+    fn touched_pages(&self, slab: &Slab, class: Class) -> u32 {
+        // A block larger than a page touches pages on which no block starts.
+        let spans = class.size().div_ceil(PAGE) as u32;
+        (PAGES_PER_GRANULE as u32 - slab.fresh().count_ones()).saturating_mul(spans).min(PAGES_PER_GRANULE as u32)
+    }
+
+    /// Makes a shelved slab without a block in use a free granule, if it still is one.
+    fn retire_shelved(&self, local: &Local, class: Class, granule: u32) {
+        let slab = self.window().slab(granule);
+        {
+            let open = self.shelf(class).open(self.window(), local.token());
+            // Under the shelf's lock a slab of this class that says SHELVED stays so; one that was
+            // taken meanwhile says something else.
+            let remote = slab.remote();
+            if remote.state() != State::Shelved
+                || slab.class() != Some(class)
+                || slab.shelf_free.load(Relaxed) + remote.count() != class.capacity()
+            {
+                return;
+            }
+            open.remove(granule);
+            slab.set_state(State::Shelved, State::Owned);
+        }
+        slab.drain(self.window().granule_base(granule));
+        slab.release();
+        self.soiled(local, self.ground.return_granule(granule));
+    }
+
+    /// Gives back everything a finishing thread has: the blocks in its hand, then its slabs.
+    pub(crate) fn surrender(&self, local: &Local, thread: &Thread) {
+        for head in local.heads.iter().chain(thread.mids()) {
+            let mut at = head.take();
+            while let Some(block) = at {
+                at = block.next();
+                self.put_down(local, block);
+            }
+        }
+        for class in Class::all() {
+            while let Some(granule) = thread.list(class).get().checked_sub(1) {
+                let slab = self.window().slab(granule);
+                self.unlink(thread, class, granule);
+                slab.drain(self.window().granule_base(granule));
+                let exhausted = slab.used() == class.capacity();
+                if !exhausted || !slab.abandon_full(State::Owned, local.owner()) {
+                    self.shelve(local, class, granule);
+                }
+            }
+        }
+    }
+
+    /// Frees a block from the thread's own hand.
+    #[allow(unsafe_code)]
+    fn put_down(&self, local: &Local, block: Block) {
+        if let Some(offset) = self.window().offset(block.address()) {
+            let granule = crate::window::Window::granule_of(offset);
+            // SAFETY: a block in the hand is free, counted as used, and in no other list (1).
+            unsafe { self.free_small(local, granule, block.address()) };
+        }
+    }
+}

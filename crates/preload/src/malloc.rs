@@ -1,0 +1,215 @@
+//! The C functions of malloc(3), posix_memalign(3), and C23's sized frees.
+//!
+//! Owns what the manual pages say about arguments. Sources: malloc(3), posix_memalign(3),
+//! malloc_usable_size(3), ISO C23 7.24.3.
+#![allow(unsafe_code)]
+
+use crate::errno;
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+use neap_heap::{REQUEST_MAX, global};
+use neap_os::errno::Errno;
+use neap_os::unit::PAGE;
+
+type Pointer = *mut c_void;
+
+/// malloc(3).
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> Pointer {
+    match neap_heap::heap().pop(neap_heap::local(), size) {
+        Some(address) => core::ptr::with_exposed_provenance_mut(address),
+        None => malloc_slow(size),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn malloc_slow(size: usize) -> Pointer {
+    errno::or_no_memory(global::allocate_slow(size)).cast()
+}
+
+/// free(3). Leaves errno alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: Pointer) {
+    // SAFETY: free's caller gives null or a block of ours in use (1).
+    unsafe { global::free(block.cast()) };
+}
+
+/// cfree(3): an old name of free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: Pointer) {
+    // SAFETY: as in `free`.
+    unsafe { global::free(block.cast()) };
+}
+
+/// calloc(3).
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> Pointer {
+    let block = count.checked_mul(size).map_or(null_mut(), global::allocate_zeroed);
+    errno::or_no_memory(block).cast()
+}
+
+/// realloc(3). As in glibc, size 0 frees a block that is not null and returns null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: Pointer, size: usize) -> Pointer {
+    if block.is_null() {
+        return malloc(size);
+    }
+    if size == 0 {
+        // SAFETY: realloc's caller gives a block of ours in use (1).
+        unsafe { global::free(block.cast()) };
+        return null_mut();
+    }
+    // SAFETY: as above (1); the size is not 0 (2).
+    errno::or_no_memory(unsafe { global::resize(block.cast(), size) }).cast()
+}
+
+/// reallocarray(3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(block: Pointer, count: usize, size: usize) -> Pointer {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's, as realloc's.
+        Some(bytes) => unsafe { realloc(block, bytes) },
+        None => errno::or_no_memory(null_mut()).cast(),
+    }
+}
+
+/// posix_memalign(3): returns the error, leaves errno and, on failure, `*out` alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<Pointer>()) {
+        return Errno::EINVAL.0;
+    }
+    let block = global::allocate_aligned(size, align);
+    if block.is_null() {
+        return Errno::ENOMEM.0;
+    }
+    // SAFETY: posix_memalign's caller gives a place for one pointer.
+    unsafe { *out = block.cast() };
+    0
+}
+
+/// aligned_alloc(3): an alignment that is not a power of two is EINVAL.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, size: usize) -> Pointer {
+    if !align.is_power_of_two() {
+        errno::set(Errno::EINVAL);
+        return null_mut();
+    }
+    errno::or_no_memory(global::allocate_aligned(size, align)).cast()
+}
+
+/// memalign(3): the alignment is rounded up to a power of two.
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, size: usize) -> Pointer {
+    match align.checked_next_power_of_two() {
+        Some(align) if align <= REQUEST_MAX => errno::or_no_memory(global::allocate_aligned(size, align)).cast(),
+        _ => {
+            errno::set(Errno::EINVAL);
+            null_mut()
+        }
+    }
+}
+
+/// valloc(3): aligned to a page.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> Pointer {
+    errno::or_no_memory(global::allocate_aligned(size, PAGE)).cast()
+}
+
+/// pvalloc(3): aligned to a page, and whole pages.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> Pointer {
+    let whole = size.checked_next_multiple_of(PAGE);
+    errno::or_no_memory(whole.map_or(null_mut(), |size| global::allocate_aligned(size, PAGE))).cast()
+}
+
+/// malloc_usable_size(3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: Pointer) -> usize {
+    // SAFETY: the caller gives null or a block of ours in use (1).
+    unsafe { global::usable(block.cast()) }
+}
+
+/// free_sized (C23). The size is checked in checking mode only.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: Pointer, size: usize) {
+    // SAFETY: the caller gives null or a block of ours in use (1).
+    unsafe { free_as(block, size, 0) };
+}
+
+/// free_aligned_sized (C23). Size and alignment are checked in checking mode only.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: Pointer, align: usize, size: usize) {
+    // SAFETY: the caller gives null or a block of ours in use (1).
+    unsafe { free_as(block, size, align) };
+}
+
+/// Frees a block whose size and alignment (0: unknown) the program claims to know.
+///
+/// # Safety
+/// 1. `block` is null or a block of ours in use.
+#[inline(always)]
+pub(crate) unsafe fn free_as(block: Pointer, size: usize, align: usize) {
+    if neap_heap::heap().is_checking() {
+        // SAFETY: the caller's (1).
+        unsafe { neap_heap::heap().check_size(block.expose_provenance(), size, align) };
+    }
+    // SAFETY: the caller's (1).
+    unsafe { global::free(block.cast()) };
+}
+
+/// Second names of the same functions, as glibc has them for its own use and that of old programs.
+mod glibc {
+    use super::{Pointer, c_int};
+
+    /// malloc.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn __libc_malloc(size: usize) -> Pointer {
+        super::malloc(size)
+    }
+    /// calloc.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn __libc_calloc(count: usize, size: usize) -> Pointer {
+        super::calloc(count, size)
+    }
+    /// realloc.
+    #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn __libc_realloc(block: Pointer, size: usize) -> Pointer {
+        // SAFETY: the caller's, as realloc's.
+        unsafe { super::realloc(block, size) }
+    }
+    /// free.
+    #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn __libc_free(block: Pointer) {
+        // SAFETY: the caller's, as free's.
+        unsafe { super::free(block) };
+    }
+    /// cfree.
+    #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn __libc_cfree(block: Pointer) {
+        // SAFETY: the caller's, as free's.
+        unsafe { super::free(block) };
+    }
+    /// memalign.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn __libc_memalign(align: usize, size: usize) -> Pointer {
+        super::memalign(align, size)
+    }
+    /// valloc.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn __libc_valloc(size: usize) -> Pointer {
+        super::valloc(size)
+    }
+    /// pvalloc.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn __libc_pvalloc(size: usize) -> Pointer {
+        super::pvalloc(size)
+    }
+    /// posix_memalign.
+    #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn __posix_memalign(out: *mut Pointer, align: usize, size: usize) -> c_int {
+        // SAFETY: the caller's, as posix_memalign's.
+        unsafe { super::posix_memalign(out, align, size) }
+    }
+}
