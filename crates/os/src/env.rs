@@ -1,14 +1,17 @@
-//! What the process was started with: the auxiliary vector, the environment, and lengths written in
-//! them.
+//! What the process was started with: the page size and other entries of the auxiliary vector, the
+//! environment, and lengths written in it.
 //!
 //! Everything here reads memory that the kernel laid out before the first instruction, so it works in
 //! the earliest constructor. Never allocates, never writes, makes no system call that can fail.
 #![allow(unsafe_code)]
 
 use crate::clock;
+use crate::unit::PAGE;
 use core::ffi::{CStr, c_char, c_ulong};
 use core::ptr::{from_ref, with_exposed_provenance};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+const AT_PAGESZ: usize = 6;
 const AT_SECURE: usize = 23;
 const AT_RANDOM: usize = 25;
 
@@ -24,6 +27,33 @@ pub(crate) fn auxiliary(kind: usize) -> usize {
     // SAFETY: getauxval reads the vector that the kernel left; it allocates nothing, and an unknown
     // kind is answered with 0.
     unsafe { getauxval(kind as c_ulong) as usize }
+}
+
+/// The base-2 logarithm of the kernel's page, or 0 before anybody asked. A shift rather than a size so
+/// that the size is a power of two whatever is read.
+static PAGE_SHIFT: AtomicU32 = AtomicU32::new(0);
+
+#[cold]
+fn learn_page_shift() -> u32 {
+    let size = auxiliary(AT_PAGESZ);
+    let shift = if size.is_power_of_two() && size >= PAGE {
+        size.trailing_zeros()
+    } else {
+        PAGE.trailing_zeros()
+    };
+    PAGE_SHIFT.store(shift, Relaxed);
+    shift
+}
+
+/// The kernel's page in bytes.
+#[inline]
+#[must_use]
+pub fn page_size() -> usize {
+    let shift = match PAGE_SHIFT.load(Relaxed) {
+        0 => learn_page_shift(),
+        known => known,
+    };
+    1 << (shift & 31)
 }
 
 /// Whether the program runs with more rights than its caller (set-user-id, file capabilities): its
@@ -213,7 +243,7 @@ mod tests {
     #[test]
     fn tests_are_not_run_set_user_id() {
         assert!(!secure());
-        assert_eq!(auxiliary(6), 4096);
+        assert_eq!(auxiliary(AT_PAGESZ), page_size());
         assert_eq!(auxiliary(9999), 0);
     }
 }

@@ -36,24 +36,38 @@ pub mod errno;
 
 pub mod syscall;
 
-pub mod vm;
-
 pub mod clock;
 
 pub mod env;
+
+pub mod futex;
+
+pub mod fd;
+
+pub mod vm;
+
+pub mod advice;
 
 mod brk;
 
 pub mod linux;
 
-pub mod futex;
+pub mod residency;
+
+pub mod lock;
+
+pub mod sync;
+
+pub mod name;
+
+pub mod share;
+
+pub mod limit;
 
 pub mod thread;
 
 pub mod out;
 
-pub mod share;
-
-pub mod limit;
+pub mod fault;
 
 pub mod sim;

@@ -7,13 +7,14 @@
 //! Relied upon: Linux 3.10; MAP_FIXED_NOREPLACE (4.17) and MREMAP_DONTUNMAP (5.7) where they exist.
 #![allow(unsafe_code)]
 
+use crate::advice::{self, Discard};
 use crate::brk;
-use crate::env;
+use crate::env::page_size;
 use crate::errno::Errno;
 use crate::syscall::{Call, syscall2, syscall3, syscall4, syscall5, syscall6};
-use crate::unit::{Bytes, PAGE, Span};
+use crate::unit::{Bytes, Span};
 use crate::vm::{Hint, Protection, Vm};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The memory of this process, as the running kernel keeps it.
 #[derive(Clone, Copy, Default, Debug)]
@@ -33,38 +34,11 @@ const MREMAP_MAYMOVE: usize = 1;
 const MREMAP_FIXED: usize = 2;
 const MREMAP_DONTUNMAP: usize = 4;
 
-const MADV_DONTNEED: usize = 4;
-
 /// How often a discard that says EAGAIN is tried before the caller hears of it.
 const DISCARD_TRIES: u32 = 4;
 
-const AT_PAGESZ: usize = 6;
-
-/// The base-2 logarithm of the kernel's page, or 0 before anybody asked. A shift rather than a size so
-/// that the size is a power of two whatever is read.
-static PAGE_SHIFT: AtomicU32 = AtomicU32::new(0);
-
-#[cold]
-fn learn_page_shift() -> u32 {
-    let size = env::auxiliary(AT_PAGESZ);
-    let shift = if size.is_power_of_two() && size >= PAGE {
-        size.trailing_zeros()
-    } else {
-        PAGE.trailing_zeros()
-    };
-    PAGE_SHIFT.store(shift, Ordering::Relaxed);
-    shift
-}
-
-/// The kernel's page in bytes.
-#[inline]
-pub(crate) fn page_size() -> usize {
-    let shift = match PAGE_SHIFT.load(Ordering::Relaxed) {
-        0 => learn_page_shift(),
-        known => known,
-    };
-    1 << (shift & 31)
-}
+/// Set once the kernel (or a sandbox) has refused process_madvise on oneself.
+static NO_BATCH: AtomicBool = AtomicBool::new(false);
 
 const fn bits(protection: Protection) -> usize {
     match protection {
@@ -74,13 +48,13 @@ const fn bits(protection: Protection) -> usize {
     }
 }
 
-const fn advice(hint: Hint) -> usize {
+const fn advised(hint: Hint) -> advice::Hint {
     match hint {
-        Hint::HugePages => 14,
-        Hint::NoHugePages => 15,
-        Hint::NoDump => 16,
-        Hint::PopulateWrite => 23,
-        Hint::Collapse => 25,
+        Hint::HugePages => advice::Hint::HugePage,
+        Hint::NoHugePages => advice::Hint::NoHugePage,
+        Hint::NoDump => advice::Hint::DontDump,
+        Hint::PopulateWrite => advice::Hint::PopulateWrite,
+        Hint::Collapse => advice::Hint::Collapse,
     }
 }
 
@@ -218,19 +192,42 @@ impl Vm for Linux {
         let mut tries = DISCARD_TRIES;
         loop {
             tries -= 1;
-            // SAFETY: (1) the pages lie within `span`, which is the caller's (its 1) and whose contents
-            // nothing needs (its 2).
-            match unsafe { syscall3(Call::MADVISE, inner.base(), inner.len(), MADV_DONTNEED) } {
+            // SAFETY: the pages lie within `span`, which is the caller's (1) and whose contents nothing needs
+            // (2).
+            match unsafe { advice::discard(inner, Discard::DontNeed) } {
                 Err(Errno::EAGAIN) if tries > 0 => {}
-                outcome => return outcome.map(|_| ()),
+                outcome => return outcome,
             }
         }
     }
 
-    fn hint(&self, span: Span, hint: Hint) -> Result<(), Errno> {
-        // SAFETY: (1) no `Hint` changes a byte that the program can see, whatever is mapped there.
-        unsafe { syscall3(Call::MADVISE, span.base(), span.len(), advice(hint))? };
+    unsafe fn discard_all(&self, spans: &[Span]) -> Result<(), Errno> {
+        let mut done = Bytes(0);
+        let whole = |span: &Span| span.is_aligned(page_size());
+        if spans.len() > 1 && !NO_BATCH.load(Relaxed) && spans.iter().all(whole) {
+            // SAFETY: each span is the caller's and nothing needs its contents (1).
+            match unsafe { advice::discard_all(spans, Discard::DontNeed) } {
+                Ok(bytes) => done = bytes,
+                Err(Errno::EBADF | Errno::ENOSYS | Errno::EPERM) => NO_BATCH.store(true, Relaxed),
+                // The first span's own error: the loop below meets it again.
+                Err(_) => {}
+            }
+        }
+        for span in spans {
+            match done.checked_sub(Bytes(span.len())) {
+                Some(left) => done = left,
+                None => {
+                    done = Bytes(0);
+                    // SAFETY: as above.
+                    unsafe { self.discard(*span)? };
+                }
+            }
+        }
         Ok(())
+    }
+
+    fn hint(&self, span: Span, hint: Hint) -> Result<(), Errno> {
+        advice::hint(span, advised(hint))
     }
 
     fn program_break(&self) -> usize {

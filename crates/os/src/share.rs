@@ -1,25 +1,17 @@
 //! Shared mappings of a file: open, map, close. No more than a board in /dev/shm needs.
 //!
-//! Owns neither descriptor nor mapping: [`Fd`] is a number. Never creates, truncates or unlinks. A
+//! Owns neither descriptor nor mapping. Never creates, truncates or unlinks. A
 //! store to a page wholly past the end of the file is SIGBUS: size the file first.
 #![allow(unsafe_code)]
 
+use crate::env::page_size;
 use crate::errno::Errno;
-use crate::linux::{MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE, page_size};
-use crate::syscall::{Call, syscall1, syscall4, syscall6};
+use crate::linux::{MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE};
+use crate::syscall::{Call, syscall4, syscall6};
 use crate::unit::{Bytes, Span};
 use core::ffi::CStr;
 
-/// An open file's descriptor. Closed by [`close`] only.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Fd(pub i32);
-
-impl Fd {
-    /// As the kernel takes it: 32 bits, a negative one stays invalid.
-    const fn argument(self) -> usize {
-        self.0.cast_unsigned() as usize
-    }
-}
+pub use crate::fd::{Fd, close};
 
 /// Opens an existing file for reading and writing, closed on exec.
 ///
@@ -77,12 +69,6 @@ pub unsafe fn map_shared_over(fd: Fd, offset: u64, span: Span) -> Result<(), Err
         )?
     };
     Ok(())
-}
-
-/// Closes `fd`; mappings of it stay. Linux has closed it whatever close(2) says, so there is no error.
-pub fn close(fd: Fd) {
-    // SAFETY: (1) a descriptor carries no memory that Rust code relies on: mappings outlive it.
-    let _ = unsafe { syscall1(Call::CLOSE, fd.argument()) };
 }
 
 #[cfg(test)]

@@ -15,9 +15,10 @@
 //! Addresses outside the range count as taken. Shared by threads: each method holds one lock.
 #![allow(unsafe_code)]
 
+use crate::env::page_size;
 use crate::errno::Errno;
 use crate::futex;
-use crate::linux::{self, Linux, MAP_FIXED, PROT_NONE, page_size};
+use crate::linux::{self, Linux, MAP_FIXED, PROT_NONE};
 use crate::unit::{Bytes, Span};
 use crate::vm::{Protection, Vm};
 use core::ptr::with_exposed_provenance_mut;

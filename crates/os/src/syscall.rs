@@ -53,6 +53,7 @@ calls! {
     PRCTL = 157, 167;
     GETTID = 186, 178;
     FUTEX = 202, 98;
+    TGKILL = 234, 131;
     OPENAT = 257, 56;
     PRLIMIT64 = 302, 261;
     PROCESS_VM_READV = 310, 270;

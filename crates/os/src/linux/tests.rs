@@ -212,11 +212,35 @@ fn discard_zeroes_whole_pages_inside_the_span_only() {
 }
 
 #[test]
+fn discard_all_drops_every_span_and_stops_at_the_first_that_fails() {
+    for batch in [true, false] {
+        NO_BATCH.store(!batch, Relaxed);
+        let span = map(400 * 4096);
+        bytes(span).fill(2);
+        let every_other: std::vec::Vec<Span> = (0..200).map(|i| sub(span, i * 8192, 4096)).collect();
+        // SAFETY: (1) mapped above, test data.
+        unsafe { Linux.discard_all(&every_other) }.unwrap();
+        for i in 0..400 {
+            assert!(all(sub(span, i * 4096, 4096), if i % 2 == 0 { 0 } else { 2 }));
+        }
+        bytes(span).fill(2);
+        let locked = every_other[150];
+        crate::lock::lock(locked, crate::lock::When::Now).unwrap();
+        // SAFETY: as above.
+        assert_eq!(unsafe { Linux.discard_all(&every_other) }, Err(Errno::EINVAL));
+        for (i, &dropped) in every_other.iter().enumerate() {
+            assert!(all(dropped, if i < 150 { 0 } else { 2 }), "{i}");
+        }
+        unmap(span);
+    }
+    NO_BATCH.store(false, Relaxed);
+}
+
+#[test]
 fn discard_of_locked_memory_is_invalid_and_keeps_it() {
     let span = map(8192);
     bytes(span).fill(2);
-    // SAFETY: (1) locking changes no byte.
-    unsafe { syscall2(Call::MLOCK, span.base(), span.len()) }.unwrap();
+    crate::lock::lock(span, crate::lock::When::Now).unwrap();
     // SAFETY: (1, 2) as above.
     assert_eq!(unsafe { Linux.discard(span) }, Err(Errno::EINVAL));
     assert!(all(span, 2));

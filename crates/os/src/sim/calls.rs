@@ -3,8 +3,9 @@
 #![allow(unsafe_code)]
 
 use super::{ACCESS, BREAK, FIRST, NONE, READ, READ_WRITE, Sim};
+use crate::env::page_size;
 use crate::errno::Errno;
-use crate::linux::{Linux, page_size};
+use crate::linux::Linux;
 use crate::unit::{Bytes, Span};
 use crate::vm::{Hint, Protection, Vm};
 use core::ptr::with_exposed_provenance_mut;
