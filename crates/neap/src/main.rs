@@ -1,2 +1,40 @@
-//! being written
-fn main() {}
+//! neap: runs programs under libneap.so and tells where their memory went.
+//!
+//! Layers, each using only those above it: [`unit`] (sizes and counts as text), [`failure`] (exit codes of
+//! neap's own), [`run`] (the engine: one command, followed to its end), [`report`] (what happened, as data,
+//! then as text or JSON), [`cmd`] (one file per verb: its module doc is its manual), [`args`] (the command line).
+//!
+//! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
+//! unsafe code.
+#![forbid(unsafe_code)]
+
+mod unit;
+
+mod failure;
+
+mod run;
+
+mod report;
+
+mod cmd;
+
+mod args;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let result = match args::Cli::parse().verb {
+        args::Verb::Run(args) => cmd::run::main(&args),
+        args::Verb::Completions(args) => cmd::completions::main(&args),
+        args::Verb::Man(args) => cmd::man::main(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}

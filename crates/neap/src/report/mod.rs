@@ -1,0 +1,193 @@
+//! What `neap run` reports: plain data with a unit in every name, rendered as text or as JSON.
+//!
+//! [`build`] makes the data from what the engine saw; [`text`] and [`json`] render it and decide nothing.
+//! Each figure is a number or the reason why there is none; a missing figure is never 0. In text that is
+//! `n/a (reason)`; in JSON it is `null`, and `not_available` holds the reason under the field's path.
+//! Every printed line is explained in docs/reports.md.
+
+mod build;
+mod figure;
+pub(crate) mod json;
+mod screen;
+mod sparkline;
+pub(crate) mod text;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub(crate) use build::{Asked, build};
+pub(crate) use figure::Figure;
+pub(crate) use screen::Screen;
+
+/// Changes when a field changes its meaning or goes away; new fields do not change it.
+pub(crate) const SCHEMA: &str = "neap.run/1";
+
+/// One run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) schema: &'static str,
+    pub(crate) neap_version: &'static str,
+    pub(crate) verdict: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) library: String,
+    /// `None` when no process took a page of the board.
+    pub(crate) backend: Option<&'static str>,
+    pub(crate) exit: Exit,
+    pub(crate) time: Time,
+    pub(crate) rss: Rss,
+    pub(crate) pss: Pss,
+    pub(crate) heap: Heap,
+    pub(crate) faults: Faults,
+    /// `None` when no process took a page of the board.
+    pub(crate) memory_calls: Option<Vec<CallRow>>,
+    /// Size classes with live blocks at the end.
+    pub(crate) classes: Vec<ClassRow>,
+    pub(crate) processes: Vec<ProcessRow>,
+    /// Processes that ended unseen or for which there was no room.
+    pub(crate) processes_not_listed: u64,
+    /// Pids of descendants that outlived the command.
+    pub(crate) still_running: Vec<u32>,
+    pub(crate) series: Series,
+    pub(crate) warnings: Vec<String>,
+    /// Path of a field that is null: why.
+    pub(crate) not_available: BTreeMap<String, String>,
+}
+
+/// How the command ended and what neap made of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Exit {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) signal_name: Option<String>,
+    /// neap's own exit code.
+    pub(crate) neap_code: u8,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Time {
+    pub(crate) wall_ns: u64,
+    pub(crate) user_ns: u64,
+    pub(crate) system_ns: u64,
+}
+
+/// Resident sets, summed over the processes that lived at one time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Rss {
+    pub(crate) peak_bytes: Figure,
+    pub(crate) peak_source: PeakSource,
+    pub(crate) peak_at_ns: Option<u64>,
+    pub(crate) first_bytes: Figure,
+    pub(crate) final_bytes: Figure,
+    pub(crate) given_back_share: Option<f64>,
+    pub(crate) limit_bytes: Option<u64>,
+    pub(crate) limit_passed: bool,
+    pub(crate) limit_passed_at_ns: Option<u64>,
+    pub(crate) readings: u64,
+}
+
+/// Where the peak comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PeakSource {
+    /// The greatest sum that was read.
+    Readings,
+    /// One process's high-water mark as the kernel keeps it (VmHWM, ru_maxrss), greater than any sum read.
+    HighWaterMark,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Pss {
+    pub(crate) peak_bytes: Figure,
+    pub(crate) last_bytes: Figure,
+    pub(crate) last_at_ns: Option<u64>,
+    pub(crate) readings: u64,
+    /// Processes left out of the last sum.
+    pub(crate) denied_processes: u64,
+}
+
+/// The heap's own counters. Gauges are of the command and whoever outlived it; totals of every process.
+#[derive(Debug, Serialize)]
+pub(crate) struct Heap {
+    pub(crate) live_bytes: Figure,
+    pub(crate) live_blocks: Figure,
+    pub(crate) live_peak_bytes: Figure,
+    pub(crate) held_bytes: Figure,
+    pub(crate) held_peak_bytes: Figure,
+    pub(crate) dirty_bytes: Figure,
+    pub(crate) meta_bytes: Figure,
+    pub(crate) threads_peak: Figure,
+    pub(crate) given_back_total_bytes: Figure,
+    pub(crate) purges_total: Figure,
+    pub(crate) regret_total_bytes: Figure,
+    pub(crate) helper_starts_total: Figure,
+    /// Pages of the board that were taken: one for each program a process ran.
+    pub(crate) images: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Faults {
+    pub(crate) minor: u64,
+    pub(crate) major: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CallRow {
+    pub(crate) name: &'static str,
+    pub(crate) calls: u64,
+    pub(crate) bytes: u64,
+    pub(crate) failed: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ClassRow {
+    /// `None`: blocks above the size classes.
+    pub(crate) block_bytes: Option<u64>,
+    pub(crate) live_blocks: u64,
+    pub(crate) live_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ProcessRow {
+    pub(crate) pid: u32,
+    pub(crate) parent_pid: u32,
+    pub(crate) command: Vec<String>,
+    pub(crate) first_seen_ns: u64,
+    pub(crate) last_seen_ns: u64,
+    pub(crate) rss_peak_bytes: Figure,
+    pub(crate) running: bool,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    /// `None`: never loaded libneap.so, or found the board full.
+    pub(crate) heap: Option<ProcessHeap>,
+}
+
+/// The newest page of one process.
+#[derive(Debug, Serialize)]
+pub(crate) struct ProcessHeap {
+    pub(crate) live_bytes: u64,
+    pub(crate) live_peak_bytes: u64,
+    pub(crate) held_bytes: u64,
+    pub(crate) held_peak_bytes: u64,
+    pub(crate) given_back_bytes: u64,
+    /// The exit handlers ran, so the figures are final.
+    pub(crate) finished: bool,
+}
+
+/// Readings over time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Series {
+    pub(crate) interval_ns: u64,
+    /// Readings that one point stands for; the point holds their maxima.
+    pub(crate) readings_per_point: u64,
+    pub(crate) points: Vec<PointRow>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PointRow {
+    pub(crate) at_ns: u64,
+    pub(crate) rss_bytes: u64,
+    pub(crate) live_bytes: Option<u64>,
+    pub(crate) held_bytes: Option<u64>,
+}
