@@ -40,6 +40,8 @@ pub mod clock;
 
 pub mod env;
 
+pub mod credential;
+
 pub mod futex;
 
 pub mod fd;

@@ -46,6 +46,8 @@ calls! {
     GETPID = 39, 172;
     CLONE = 56, 220;
     EXIT = 60, 93;
+    GETUID = 102, 174;
+    GETEUID = 107, 175;
     MLOCK = 149, 228;
     MUNLOCK = 150, 229;
     MLOCKALL = 151, 230;

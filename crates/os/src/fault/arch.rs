@@ -32,26 +32,18 @@ fn is_ahead(address: usize, first: usize, left: usize) -> bool {
 pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: usize) -> Outcome {
     // `rep movsb` keeps rdi, rsi and rcx right at a fault, and is as fast as memcpy for a page or more.
     core::arch::naked_asm!(
-        "2:",
-        "mov rcx, rdx",
-        "xor edx, edx",
-        "3:",
-        "rep movsb",
-        "4:",
-        "mov rax, rcx",
+        "mov rcx, rdx", // 0
+        "xor edx, edx", // 3
+        "rep movsb",    // 5: MOVES
+        "mov rax, rcx", // 7: DONE
         "ret",
-        ".if (3b - 2b) - {moves} || (4b - 2b) - {done}",
-        ".error \"the copy routine's layout is not what the handler expects\"",
-        ".endif",
-        moves = const MOVES,
-        done = const DONE,
     )
 }
 
 #[cfg(target_arch = "x86_64")]
-const MOVES: usize = 5;
+pub(super) const MOVES: usize = 5;
 #[cfg(target_arch = "x86_64")]
-const DONE: usize = 7;
+pub(super) const DONE: usize = 7;
 
 /// Copies `len` bytes, lowest first.
 ///

@@ -60,6 +60,20 @@ fn a_copy_without_a_fault_is_a_copy() {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_assembler_put_the_copy_where_the_handler_looks_for_it() {
+    let routine = arch::copy_bytes as *const u8;
+    // SAFETY: the routine's code, which may be read.
+    let code = unsafe { core::slice::from_raw_parts(routine.add(arch::MOVES), 5) };
+    assert_eq!(code[..2], [0xf3, 0xa4], "rep movsb");
+    assert_eq!(
+        code[arch::DONE - arch::MOVES..],
+        [0x48, 0x89, 0xc8],
+        "mov rax, rcx"
+    );
+}
+
 #[test]
 fn past_the_end_of_the_file_is_an_error_at_the_exact_byte() {
     in_child(|| {
