@@ -69,7 +69,7 @@ pub(crate) struct RunArgs {
     pub(crate) force: bool,
 
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD",
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD",
           value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }

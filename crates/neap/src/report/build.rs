@@ -15,6 +15,9 @@ use crate::run::child::End;
 use crate::run::signals;
 use crate::run::tree::Process;
 
+/// With fewer readings than this most of a run went unseen.
+const FEW_READINGS: u64 = 8;
+
 /// What the user asked for, as far as the report tells it.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -111,6 +114,10 @@ fn rss(asked: &Asked, outcome: &Outcome) -> Rss {
         peak_bytes,
         peak_source,
         peak_at_ns,
+        peak_below_bytes: outcome
+            .spent
+            .rss_below_bytes
+            .filter(|_| peak_source == PeakSource::Readings),
         first_bytes: sampler.rss_first_bytes.into(),
         final_bytes: sampler.rss_last_bytes.into(),
         given_back_share: None,
@@ -144,6 +151,7 @@ fn facts(asked: &Asked, outcome: &Outcome, rss: &Rss, served: bool) -> Facts {
     Facts {
         peak_bytes: rss.peak_bytes.value(),
         peak_at: peak_at(outcome),
+        peak_below_bytes: rss.peak_below_bytes.filter(|_| rss.readings < FEW_READINGS),
         first_bytes: rss.first_bytes.value(),
         final_bytes: rss.final_bytes.value(),
         live_bytes: outcome

@@ -78,6 +78,9 @@ pub(crate) struct Rss {
     pub(crate) peak_bytes: Figure,
     pub(crate) peak_source: PeakSource,
     pub(crate) peak_at_ns: Option<u64>,
+    /// Between two readings no single process was larger than this, which is neap's own size: the kernel's
+    /// mark of a child starts there.
+    pub(crate) peak_below_bytes: Option<u64>,
     pub(crate) first_bytes: Figure,
     pub(crate) final_bytes: Figure,
     pub(crate) given_back_share: Option<f64>,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::screen::{Role, Screen};
-use super::sparkline::Frame;
+use super::sparkline::{Charset, Frame};
 use super::{Figure, PeakSource, Report};
 use crate::unit;
 
@@ -33,7 +33,10 @@ pub(crate) fn render(report: &Report, screen: &Screen) -> String {
         "",
         "what each line means: docs/reports.md, neap run --help",
     );
-    page.text
+    match screen.charset {
+        Charset::Unicode => page.text,
+        Charset::Ascii => page.text.replace('µ', "u"),
+    }
 }
 
 struct Page<'a> {

@@ -16,6 +16,7 @@ const REST_SHARE: f64 = 0.5;
 pub(crate) struct Facts {
     pub(crate) peak_bytes: Option<u64>,
     pub(crate) peak_at: PeakAt,
+    pub(crate) peak_below_bytes: Option<u64>,
     pub(crate) first_bytes: Option<u64>,
     pub(crate) final_bytes: Option<u64>,
     /// Live bytes at the last reading.
@@ -112,12 +113,25 @@ impl Facts {
                 self.rest(share)
             ),
             Share::Flat { grown_bytes } => {
-                let grown = unit::size(grown_bytes);
                 let killed = self
                     .killed_by
                     .as_ref()
-                    .map_or_else(String::new, |_| format!(", {end}"));
-                format!("{peak}, grew by only {grown}, too little to speak of giving back{killed}")
+                    .map_or_else(String::new, |signal| format!("; {signal} killed it"));
+                match self
+                    .peak_below_bytes
+                    .filter(|&below| below > self.peak_bytes.unwrap_or(0))
+                {
+                    Some(below) => {
+                        format!(
+                            "peak at most {}, too little to speak of giving back{killed}",
+                            unit::size(below)
+                        )
+                    }
+                    None => {
+                        let grown = unit::size(grown_bytes);
+                        format!("{peak}, grew by only {grown}, too little to speak of giving back{killed}")
+                    }
+                }
             }
             Share::PeakUnseen => format!("{peak}, reached too late to see what was given back {end}"),
             Share::Unknown => format!("{peak}, what was given back {end} is unknown: it ended at once"),
@@ -199,6 +213,15 @@ mod tests {
         assert_eq!(
             killed.sentence(),
             "peak 512 MiB, 96 % given back before SIGTERM killed it"
+        );
+        let small = Facts {
+            peak_below_bytes: Some(5 * MIB),
+            killed_by: Some("SIGTERM".into()),
+            ..facts(3, 3, 1)
+        };
+        assert_eq!(
+            small.sentence(),
+            "peak at most 5.00 MiB, too little to speak of giving back; SIGTERM killed it"
         );
         let limit = Some(Limit {
             bytes: 100 * MIB,

@@ -80,6 +80,8 @@ pub(crate) struct Spent {
     pub(crate) major_faults: u64,
     /// ru_maxrss: the peak of the largest process; `None` when it may be neap's own.
     pub(crate) rss_peak_bytes: Option<u64>,
+    /// When it may be neap's own: no process was larger than this.
+    pub(crate) rss_below_bytes: Option<u64>,
 }
 
 impl Plan<'_> {
@@ -231,15 +233,19 @@ fn spent(since: Option<(Spent, Child)>) -> Result<Spent, Failure> {
     let Some((before, child)) = since else {
         return Ok(now);
     };
-    let rss_peak_bytes = now.rss_peak_bytes.filter(|&peak| {
-        peak > child.maxrss_floor_bytes && before.rss_peak_bytes.is_none_or(|earlier| peak > earlier)
-    });
+    let earlier = before.rss_peak_bytes.unwrap_or(0);
+    let own = |peak: &u64| *peak <= child.maxrss_floor_bytes.max(earlier);
+    let (rss_peak_bytes, rss_below_bytes) = (
+        now.rss_peak_bytes.filter(|peak| !own(peak)),
+        now.rss_peak_bytes.filter(own),
+    );
     Ok(Spent {
         user_ns: now.user_ns.saturating_sub(before.user_ns),
         system_ns: now.system_ns.saturating_sub(before.system_ns),
         minor_faults: now.minor_faults.saturating_sub(before.minor_faults),
         major_faults: now.major_faults.saturating_sub(before.major_faults),
         rss_peak_bytes,
+        rss_below_bytes,
     })
 }
 
@@ -252,6 +258,7 @@ impl From<Usage> for Spent {
             minor_faults: count(usage.minor_page_faults()),
             major_faults: count(usage.major_page_faults()),
             rss_peak_bytes: count(usage.max_rss()).checked_mul(1024),
+            rss_below_bytes: None,
         }
     }
 }
