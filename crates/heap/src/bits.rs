@@ -19,7 +19,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) const ALL: Run = Run { first: 0, count: PAGES_PER_CHUNK };
+    pub(crate) const ALL: Run = Run {
+        first: 0,
+        count: PAGES_PER_CHUNK,
+    };
 
     pub(crate) const fn end(self) -> usize {
         self.first + self.count
@@ -43,7 +46,12 @@ impl Bits {
         debug_assert!(run.end() <= PAGES_PER_CHUNK);
         let first = run.first / 64;
         let end = run.end().div_ceil(64);
-        self.0.iter().enumerate().skip(first).take(end.saturating_sub(first)).map(move |(w, word)| (word, mask(run, w)))
+        self.0
+            .iter()
+            .enumerate()
+            .skip(first)
+            .take(end.saturating_sub(first))
+            .map(move |(w, word)| (word, mask(run, w)))
     }
 
     /// Sets every bit of `run`.
@@ -66,12 +74,16 @@ impl Bits {
 
     /// How many bits of `run` are set.
     pub(crate) fn count(&self, run: Run) -> usize {
-        self.words(run).map(|(word, mask)| (word.load(Relaxed) & mask).count_ones() as usize).sum()
+        self.words(run)
+            .map(|(word, mask)| (word.load(Relaxed) & mask).count_ones() as usize)
+            .sum()
     }
 
     /// Whether bit `page` is set.
     pub(crate) fn get(&self, page: usize) -> bool {
-        self.0.get(page / 64).is_some_and(|word| word.load(Relaxed) >> (page % 64) & 1 == 1)
+        self.0
+            .get(page / 64)
+            .is_some_and(|word| word.load(Relaxed) >> (page % 64) & 1 == 1)
     }
 
     /// The first set bit at or after `from`, or 512.
@@ -103,7 +115,8 @@ impl Bits {
         while first > 0 && self.get(first - 1) {
             // Whole words of ones are stepped over at once.
             let word = first / 64;
-            let whole = first.is_multiple_of(64) && self.0.get(word - 1).is_some_and(|w| w.load(Relaxed) == u64::MAX);
+            let whole =
+                first.is_multiple_of(64) && self.0.get(word - 1).is_some_and(|w| w.load(Relaxed) == u64::MAX);
             first -= if whole { 64 } else { 1 };
         }
         self.next_clear(page) - first
@@ -116,7 +129,10 @@ impl Bits {
             let word = a.load(Relaxed) & b.load(Relaxed);
             if word == 0 {
                 if let Some(first) = open.take() {
-                    each(Run { first, count: w * 64 - first });
+                    each(Run {
+                        first,
+                        count: w * 64 - first,
+                    });
                 }
                 continue;
             }
@@ -129,7 +145,10 @@ impl Bits {
                 match (word >> bit & 1 == 1, open) {
                     (true, None) => open = Some(page),
                     (false, Some(first)) => {
-                        each(Run { first, count: page - first });
+                        each(Run {
+                            first,
+                            count: page - first,
+                        });
                         open = None;
                     }
                     _ => {}
@@ -137,7 +156,10 @@ impl Bits {
             }
         }
         if let Some(first) = open {
-            each(Run { first, count: PAGES_PER_CHUNK - first });
+            each(Run {
+                first,
+                count: PAGES_PER_CHUNK - first,
+            });
         }
     }
 

@@ -43,13 +43,19 @@ impl Census {
     /// Bytes of the live blocks, class sizes.
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
-        let small: u64 = Class::all().zip(&self.blocks).map(|(class, n)| class.size() as u64 * n).sum();
+        let small: u64 = Class::all()
+            .zip(&self.blocks)
+            .map(|(class, n)| class.size() as u64 * n)
+            .sum();
         small + self.large_bytes
     }
 
     /// Sizes and counts of the size classes that have live blocks.
     pub fn classes(&self) -> impl Iterator<Item = (usize, u64)> {
-        Class::all().zip(&self.blocks).map(|(class, n)| (class.size(), *n)).filter(|(_, n)| *n != 0)
+        Class::all()
+            .zip(&self.blocks)
+            .map(|(class, n)| (class.size(), *n))
+            .filter(|(_, n)| *n != 0)
     }
 }
 
@@ -114,7 +120,9 @@ impl<V: Vm> Heap<V> {
             }
         }
         let waiting = self.deferred().count() as u64;
-        census.large_blocks = census.large_blocks.saturating_sub(waiting.min(census.direct_blocks));
+        census.large_blocks = census
+            .large_blocks
+            .saturating_sub(waiting.min(census.direct_blocks));
         census
     }
 

@@ -38,7 +38,10 @@ pub(crate) struct Quarantine {
 
 impl Quarantine {
     pub(crate) const fn new() -> Quarantine {
-        Quarantine { queue: [const { AtomicUsize::new(0) }; QUARANTINE], turn: AtomicUsize::new(0) }
+        Quarantine {
+            queue: [const { AtomicUsize::new(0) }; QUARANTINE],
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// Takes `address` in and returns the block whose time is up, if one is.
@@ -58,7 +61,8 @@ struct Record {
 }
 
 fn get(bits: &[AtomicU64; WORDS], n: u32) -> bool {
-    bits.get(n as usize / 64).is_some_and(|w| w.load(Relaxed) >> (n % 64) & 1 == 1)
+    bits.get(n as usize / 64)
+        .is_some_and(|w| w.load(Relaxed) >> (n % 64) & 1 == 1)
 }
 
 fn put(bits: &[AtomicU64; WORDS], n: u32, on: bool) {
@@ -105,7 +109,9 @@ unsafe fn seal(address: usize, total: usize, size: usize) {
     // SAFETY: inside the block (1).
     unsafe { fill(address + size, slack - TAIL, SLACK) };
     // SAFETY: the block's last word, aligned (1).
-    unsafe { core::ptr::with_exposed_provenance_mut::<u64>(address + total - TAIL).write(tail_word(address, slack)) };
+    unsafe {
+        core::ptr::with_exposed_provenance_mut::<u64>(address + total - TAIL).write(tail_word(address, slack))
+    };
 }
 
 /// The bytes asked for, if the tail is as it was left.
@@ -130,7 +136,8 @@ unsafe fn unseal(address: usize, total: usize) -> Option<usize> {
 /// 1. They are mapped.
 unsafe fn all_bytes(address: usize, bytes: usize, value: u8) -> bool {
     // SAFETY: mapped (1), and nobody writes there but a program that breaks the rules.
-    (0..bytes).all(|n| unsafe { core::ptr::with_exposed_provenance::<u8>(address + n).read_volatile() } == value)
+    (0..bytes)
+        .all(|n| unsafe { core::ptr::with_exposed_provenance::<u8>(address + n).read_volatile() } == value)
 }
 
 impl<V: Vm> Heap<V> {
@@ -143,7 +150,11 @@ impl<V: Vm> Heap<V> {
 
     /// The bytes to take for a request of `size`: in checking mode the tail comes on top.
     pub(crate) fn with_tail(&self, size: usize) -> Option<usize> {
-        if self.checking() { size.checked_add(TAIL) } else { Some(size) }
+        if self.checking() {
+            size.checked_add(TAIL)
+        } else {
+            Some(size)
+        }
     }
 
     /// Seals a mapping of its own, in checking mode.
@@ -219,7 +230,11 @@ impl<V: Vm> Heap<V> {
         let open = self.shelf(class).open(self.window(), local.token());
         let n = self.block_number(granule, class, address);
         if !get(&record.used, n) {
-            let fault = if get(&record.poisoned, n) { Fault::DoubleFree } else { Fault::ForeignFree };
+            let fault = if get(&record.poisoned, n) {
+                Fault::DoubleFree
+            } else {
+                Fault::ForeignFree
+            };
             stop(fault, address, Some(class));
         }
         // SAFETY: a block in use was sealed when it was handed out.
@@ -250,10 +265,14 @@ impl<V: Vm> Heap<V> {
 
     /// Ends the quarantine of a block; gives its slab up when it was the last.
     fn discharge(&self, local: &Local, address: usize) {
-        let Some(offset) = self.window().offset(address) else { return };
+        let Some(offset) = self.window().offset(address) else {
+            return;
+        };
         let granule = crate::window::Window::granule_of(offset);
         let slab = self.window().slab(granule);
-        let (Some(class), Some(record)) = (slab.class(), self.record(granule)) else { return };
+        let (Some(class), Some(record)) = (slab.class(), self.record(granule)) else {
+            return;
+        };
         {
             let open = self.shelf(class).open(self.window(), local.token());
             put(&record.waiting, self.block_number(granule, class, address), false);
@@ -280,7 +299,9 @@ impl<V: Vm> Heap<V> {
 
     /// malloc_usable_size in checking mode: the bytes asked for.
     pub(crate) fn usable_checked(&self, granule: u32, address: usize) -> usize {
-        let Some(class) = self.window().slab(granule).class() else { stop(Fault::DoubleFree, address, None) };
+        let Some(class) = self.window().slab(granule).class() else {
+            stop(Fault::DoubleFree, address, None)
+        };
         let n = self.block_number(granule, class, address);
         if !self.record(granule).is_some_and(|record| get(&record.used, n)) {
             stop(Fault::DoubleFree, address, Some(class));
@@ -302,7 +323,9 @@ impl<V: Vm> Heap<V> {
 
     /// Blocks in use of a checked slab.
     pub(crate) fn live_checked(&self, granule: u32, class: Class) -> u32 {
-        let used = self.record(granule).map_or(0, |r| r.used.iter().map(|w| w.load(Relaxed).count_ones()).sum());
+        let used = self
+            .record(granule)
+            .map_or(0, |r| r.used.iter().map(|w| w.load(Relaxed).count_ones()).sum());
         used.min(class.capacity())
     }
 

@@ -122,7 +122,14 @@ impl Group {
         for (level, word) in self.runs.iter().enumerate() {
             let bit = group_bit(chunk);
             let old = word.load(Relaxed);
-            word.store(if pages >> level != 0 { old | bit } else { old & !bit }, Relaxed);
+            word.store(
+                if pages >> level != 0 {
+                    old | bit
+                } else {
+                    old & !bit
+                },
+                Relaxed,
+            );
         }
     }
 }

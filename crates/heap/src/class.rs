@@ -56,7 +56,11 @@ const fn starts() -> [[u16; PAGES_PER_GRANULE + 1]; COUNT] {
         let mut p = 0;
         while p <= PAGES_PER_GRANULE {
             let first = (p * PAGE).div_ceil(size);
-            out[c][p] = if first > capacity { capacity as u16 } else { first as u16 };
+            out[c][p] = if first > capacity {
+                capacity as u16
+            } else {
+                first as u16
+            };
             p += 1;
         }
         c += 1;
@@ -120,7 +124,11 @@ impl Class {
     #[inline]
     pub(crate) const fn blocks_on_page(self, page: usize) -> (u32, u32) {
         let row = &STARTS[self.number()];
-        if page < PAGES_PER_GRANULE { (row[page] as u32, row[page + 1] as u32) } else { (0, 0) }
+        if page < PAGES_PER_GRANULE {
+            (row[page] as u32, row[page + 1] as u32)
+        } else {
+            (0, 0)
+        }
     }
 
     /// The smallest class of at least `size` bytes whose blocks are all aligned to `align`, if a
@@ -158,7 +166,10 @@ mod tests {
                 assert!(smaller.size() < size, "{size} got {}", class.size());
             }
             if size > 128 {
-                assert!((class.size() - size) * 8 <= class.size(), "{size} wastes more than an eighth");
+                assert!(
+                    (class.size() - size) * 8 <= class.size(),
+                    "{size} wastes more than an eighth"
+                );
             }
         }
     }

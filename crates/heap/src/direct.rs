@@ -36,7 +36,12 @@ pub(crate) struct Direct {
 impl Direct {
     pub(crate) const fn new() -> Direct {
         Direct {
-            slots: [const { Slot { address: AtomicUsize::new(0), bytes: AtomicUsize::new(0) } }; SLOTS],
+            slots: [const {
+                Slot {
+                    address: AtomicUsize::new(0),
+                    bytes: AtomicUsize::new(0),
+                }
+            }; SLOTS],
             blocks: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
         }
@@ -67,7 +72,10 @@ impl Direct {
         for slot in self.probe(address) {
             let found = slot.address.load(Relaxed);
             if (found == EMPTY || found == GONE)
-                && slot.address.compare_exchange(found, BEING_SET, AcqRel, Relaxed).is_ok()
+                && slot
+                    .address
+                    .compare_exchange(found, BEING_SET, AcqRel, Relaxed)
+                    .is_ok()
             {
                 slot.bytes.store(bytes, Relaxed);
                 slot.address.store(address, Release);
@@ -83,7 +91,9 @@ impl Direct {
     fn remove(&self, address: usize) -> Option<usize> {
         let slot = self.slot(address)?;
         let bytes = slot.bytes.load(Relaxed);
-        slot.address.compare_exchange(address, GONE, AcqRel, Relaxed).ok()?;
+        slot.address
+            .compare_exchange(address, GONE, AcqRel, Relaxed)
+            .ok()?;
         self.blocks.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(bytes, Relaxed);
         Some(bytes)
@@ -92,7 +102,11 @@ impl Direct {
     /// A block of at least `size` bytes aligned to `align` (a power of two), all zeros.
     pub(crate) fn take<V: Vm>(&self, vm: &V, tally: &Tally, size: usize, align: usize) -> Option<usize> {
         let size = Bytes(size.max(1)).round_up(PAGE)?.0;
-        let room = if align > PAGE { size.checked_add(align)? } else { size };
+        let room = if align > PAGE {
+            size.checked_add(align)?
+        } else {
+            size
+        };
         let Ok(span) = vm.map(Bytes(room)) else {
             tally.failed(Call::Mmap);
             return None;
@@ -112,7 +126,9 @@ impl Direct {
     }
 
     fn trim<V: Vm>(&self, vm: &V, tally: &Tally, span: Option<Span>) {
-        let Some(span) = span.filter(|s| !s.is_empty()) else { return };
+        let Some(span) = span.filter(|s| !s.is_empty()) else {
+            return;
+        };
         // SAFETY: both callers pass parts of a mapping that was just made (1) and is in nobody's
         // hands (2), or a block that its holder gave up.
         if unsafe { vm.unmap(span) }.is_ok() {
@@ -125,7 +141,9 @@ impl Direct {
 
     /// Frees the block at `address`. False if there is none.
     pub(crate) fn give_back<V: Vm>(&self, vm: &V, tally: &Tally, address: usize) -> bool {
-        let Some(bytes) = self.length(address).and_then(|_| self.remove(address)) else { return false };
+        let Some(bytes) = self.length(address).and_then(|_| self.remove(address)) else {
+            return false;
+        };
         self.trim(vm, tally, Span::new(address, bytes));
         true
     }

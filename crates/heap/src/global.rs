@@ -116,7 +116,11 @@ pub struct Neap;
 unsafe impl GlobalAlloc for Neap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= 16 { allocate(layout.size()) } else { allocate_aligned(layout.size(), layout.align()) }
+        if layout.align() <= 16 {
+            allocate(layout.size())
+        } else {
+            allocate_aligned(layout.size(), layout.align())
+        }
     }
 
     #[inline]

@@ -87,9 +87,13 @@ impl<V: Vm> Heap<V> {
             return Ok(());
         }
         self.options.check.store(check, Relaxed);
-        self.tally.begin(neap_os::thread::getpid(), neap_os::clock::monotonic_ns(), backend);
+        self.tally
+            .begin(neap_os::thread::getpid(), neap_os::clock::monotonic_ns(), backend);
         self.begin_census();
-        pages.ground.window.open(&self.vm, &self.tally, backend, check, hints)
+        pages
+            .ground
+            .window
+            .open(&self.vm, &self.tally, backend, check, hints)
     }
 
     #[inline(always)]
@@ -117,7 +121,9 @@ impl<V: Vm> Heap<V> {
     ///    caught where it costs nothing and always in checking mode.)
     #[inline(always)]
     pub unsafe fn push(&self, local: &Local, address: usize) -> bool {
-        let Some(offset) = self.window().offset(address) else { return false };
+        let Some(offset) = self.window().offset(address) else {
+            return false;
+        };
         let slab = self.window().slab_at(offset);
         if slab.owner.load(Relaxed) != local.owner() {
             return false;
@@ -311,7 +317,10 @@ impl<V: Vm> Heap<V> {
         loop {
             // SAFETY: as above; the queue holds addresses of such blocks only.
             block.set_next((head != 0).then(|| unsafe { Block::at(head) }));
-            match self.deferred.compare_exchange_weak(head, address, AcqRel, Relaxed) {
+            match self
+                .deferred
+                .compare_exchange_weak(head, address, AcqRel, Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -379,7 +388,10 @@ impl<V: Vm> Heap<V> {
         // SAFETY: 1 is the caller's.
         let have = unsafe { self.usable(address) };
         if !self.checking() {
-            let in_slab = self.window().offset(address).is_some_and(|o| self.window().slab_at(o).class().is_some());
+            let in_slab = self
+                .window()
+                .offset(address)
+                .is_some_and(|o| self.window().slab_at(o).class().is_some());
             if in_slab {
                 // Shrinking moves only when it frees at least half of the block.
                 if size <= have && size >= have / 2 {
@@ -402,7 +414,9 @@ impl<V: Vm> Heap<V> {
 
     /// The size class of the slab `address` lies in, for messages.
     pub(crate) fn class_at(&self, address: usize) -> Option<Class> {
-        self.window().offset(address).and_then(|offset| self.window().slab_at(offset).class())
+        self.window()
+            .offset(address)
+            .and_then(|offset| self.window().slab_at(offset).class())
     }
 
     /// Changes a setting while the program runs.

@@ -126,7 +126,13 @@ impl<V: Vm> Heap<V> {
             return;
         }
         let next = now + u64::from(self.tide.tick_ms.load(Relaxed)) * 1_000_000;
-        if self.tide.due_ns.compare_exchange(due, next, AcqRel, Relaxed).is_ok() && due != 0 {
+        if self
+            .tide
+            .due_ns
+            .compare_exchange(due, next, AcqRel, Relaxed)
+            .is_ok()
+            && due != 0
+        {
             self.tick(local.token(), Reach::Old);
         }
     }
@@ -160,7 +166,11 @@ impl Heap<Linux> {
         if helper.tid.load(Acquire) != 0 || helper.holds.load(Acquire) != 0 {
             return;
         }
-        if helper.state.compare_exchange(NONE, ALIVE, AcqRel, Relaxed).is_err() {
+        if helper
+            .state
+            .compare_exchange(NONE, ALIVE, AcqRel, Relaxed)
+            .is_err()
+        {
             return;
         }
         // A hold that came before the exchange does not wait for us, one that came after does.
@@ -213,9 +223,17 @@ impl Heap<Linux> {
                 let _ = neap_os::futex::wait(&helper.bell, bell, Some(pause));
             }
             let held = helper.holds.load(Acquire) != 0;
-            let given = if held { 0 } else { self.tick(Token::HELPER, Reach::Old) };
+            let given = if held {
+                0
+            } else {
+                self.tick(Token::HELPER, Reach::Old)
+            };
             let waiting = self.ground.dirty.load(Relaxed) + self.tide.stirred() != 0;
-            idle_ms = if given == 0 && !(waiting && idle_ms < 4 * tick_ms) { idle_ms + tick_ms } else { 0 };
+            idle_ms = if given == 0 && !(waiting && idle_ms < 4 * tick_ms) {
+                idle_ms + tick_ms
+            } else {
+                0
+            };
             if !held && idle_ms < LINGER_MS {
                 continue;
             }

@@ -30,12 +30,17 @@ impl<V: Vm> Heap<V> {
         }
         // Dirt elsewhere in the window may be what is missing; then anything is better than none.
         self.ebb_now(local);
-        self.allocate_piece(local, bytes, bytes, align).or_else(|| self.allocate_direct(size, align))
+        self.allocate_piece(local, bytes, bytes, align)
+            .or_else(|| self.allocate_direct(size, align))
     }
 
     fn allocate_direct(&self, size: usize, align: usize) -> Option<Piece> {
         let address = self.direct.take(&self.vm, &self.tally, size, align)?;
-        Some(Piece { address, bytes: self.direct.length(address)?, soiled: 0 })
+        Some(Piece {
+            address,
+            bytes: self.direct.length(address)?,
+            soiled: 0,
+        })
     }
 
     /// A block of the window with address space for `room` bytes if it is an extent.
@@ -53,7 +58,10 @@ impl<V: Vm> Heap<V> {
         if let (true, Ok(length)) = (self.checking(), self.ground.find(address)) {
             self.usable_sealed(address, length, None);
         }
-        let returned = self.ground.enter(&self.vm, &self.tally, local.token()).return_piece(address);
+        let returned = self
+            .ground
+            .enter(&self.vm, &self.tally, local.token())
+            .return_piece(address);
         match returned {
             Ok(dirty) => self.soiled(local, dirty),
             Err(why) => self.stop_piece(address, why),
@@ -72,7 +80,13 @@ impl<V: Vm> Heap<V> {
 
     /// Resizes a large block of `have` bytes to `size` (more than a slab serves) without copying,
     /// or says that it cannot.
-    pub(crate) fn resize_large(&self, local: &Local, address: usize, have: usize, size: usize) -> Option<usize> {
+    pub(crate) fn resize_large(
+        &self,
+        local: &Local,
+        address: usize,
+        have: usize,
+        size: usize,
+    ) -> Option<usize> {
         let bytes = size.checked_next_multiple_of(PAGE)?;
         if self.window().offset(address).is_none() {
             // A mapping that would shrink to a fraction is better replaced by a block of the window.

@@ -76,7 +76,7 @@ pub mod global;
 
 pub use census::Census;
 pub use global::Neap;
-pub use process::{finish, guard_credentials, heap, local, start};
 pub use heap::{Heap, REQUEST_MAX};
 pub use local::Local;
 pub use options::Setting;
+pub use process::{finish, guard_credentials, heap, local, start};

@@ -14,10 +14,17 @@ use core::cell::Cell;
 
 /// Slabs claimed by freeing that a thread keeps to itself at most. What an idle thread pins is
 /// bounded by this.
-pub(crate) const SEATS: usize = 64;
-/// Of those, slabs with half of their blocks free or more: kept back a little because a slab that
+pub(crate) const SEATS: usize = 256;
+/// Of those, slabs with a quarter of their blocks in use or fewer: kept back a little because a slab that
 /// empties fast is soon empty, and an owner's frees are the cheapest.
 pub(crate) const SPARSE_SEATS: usize = 8;
+/// Exhausted slabs that stay with the thread that emptied them, waiting for the first of their blocks
+/// to come back, at most.
+pub(crate) const DRY_SEATS: usize = 64;
+/// A thread keeps at least so many of those, and else one for this many slabs it ever opened: what it
+/// pins when it falls idle stays in proportion to what it used.
+const DRY_MIN: u32 = 4;
+const OPENED_PER_DRY: u32 = 1;
 /// Classes above the direct table.
 const MID: usize = COUNT - 48;
 
@@ -45,8 +52,12 @@ pub(crate) struct Thread {
     /// First owned slab of each class: granule + 1, or 0.
     lists: [Cell<u32>; COUNT],
     /// Claimed slabs in the order of their coming: granule + 1, or 0.
-    seats: [Cell<u32>; SEATS + SPARSE_SEATS],
+    seats: [Cell<u32>; SEATS + SPARSE_SEATS + DRY_SEATS],
     cursors: [Cell<u32>; 2],
+    /// The dry seats are a queue: positions of its first and of the one after its last.
+    dry: [Cell<u32>; 2],
+    /// Slabs this thread opened or claimed.
+    opened: Cell<u32>,
     /// Blocks this thread took from the shelves of each class before it gets slabs of its own.
     served: [Cell<u8>; COUNT],
     /// The next unused record (see `crate::registry`).
@@ -75,7 +86,11 @@ impl Local {
     /// A thread that has not used the heap.
     #[must_use]
     pub const fn new() -> Local {
-        Local { heads: [const { Cell::new(None) }; SLOTS], thread: Cell::new(0), busy: Cell::new(false) }
+        Local {
+            heads: [const { Cell::new(None) }; SLOTS],
+            thread: Cell::new(0),
+            busy: Cell::new(false),
+        }
     }
 
     /// The name by which slabs know their owner.
@@ -167,6 +182,46 @@ impl Thread {
         debug_assert!(self.lists.iter().all(|l| l.get() == 0) && self.seats.iter().all(|s| s.get() == 0));
     }
 
+    /// Notes that a slab came to this thread.
+    pub(crate) fn count_opened(&self) {
+        self.opened.set(self.opened.get().saturating_add(1));
+    }
+
+    /// Gives the exhausted slab `granule` a place at the end of the dry queue. Returns the seat's
+    /// number + 1, and the slab whose turn to go it is.
+    pub(crate) fn queue_dry(&self, granule: u32) -> (u32, Option<u32>) {
+        let limit = (self.opened.get() / OPENED_PER_DRY).clamp(DRY_MIN, DRY_SEATS as u32);
+        let waiting = self.dry[1].get().wrapping_sub(self.dry[0].get());
+        let displaced = if waiting >= limit {
+            self.oldest_dry(true)
+        } else {
+            None
+        };
+        let end = self.dry[1].get();
+        self.dry[1].set(end.wrapping_add(1));
+        let seat = SEATS + SPARSE_SEATS + end as usize % DRY_SEATS;
+        debug_assert!(self.seats[seat].get() == 0);
+        self.seats[seat].set(granule + 1);
+        (seat as u32 + 1, displaced)
+    }
+
+    /// The slab that has been dry for longest; `take` takes it out of the queue.
+    pub(crate) fn oldest_dry(&self, take: bool) -> Option<u32> {
+        while self.dry[0].get() != self.dry[1].get() {
+            let first = self.dry[0].get();
+            let seat = &self.seats[SEATS + SPARSE_SEATS + first as usize % DRY_SEATS];
+            let granule = seat.get().checked_sub(1);
+            if take || granule.is_none() {
+                seat.set(0);
+                self.dry[0].set(first.wrapping_add(1));
+            }
+            if granule.is_some() {
+                return granule;
+            }
+        }
+        None
+    }
+
     /// Gives the slab `granule` a seat among the claimed or the sparse ones. Returns the seat's
     /// number + 1, for the slab to keep, and the slab that had it, which must go.
     pub(crate) fn take_seat(&self, granule: u32, sparse: bool) -> (u32, Option<u32>) {
@@ -191,6 +246,11 @@ impl Thread {
 
     /// Whether seat `number` is one of the sparse ones.
     pub(crate) fn is_sparse_seat(number: u32) -> bool {
-        number as usize > SEATS
+        number as usize > SEATS && number as usize <= SEATS + SPARSE_SEATS
+    }
+
+    /// Whether seat `number` is a place in the dry queue.
+    pub(crate) fn is_dry_seat(number: u32) -> bool {
+        number as usize > SEATS + SPARSE_SEATS
     }
 }

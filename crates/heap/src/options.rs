@@ -55,7 +55,10 @@ fn complain(name: &str, value: &[u8], wanted: &str) {
         let shown = [if (0x20..0x7f).contains(byte) { *byte } else { b'?' }];
         line.text(core::str::from_utf8(&shown).unwrap_or("?"));
     }
-    line.text(" is not ").text(wanted).text("; the default is kept\n").emit(2);
+    line.text(" is not ")
+        .text(wanted)
+        .text("; the default is kept\n")
+        .emit(2);
 }
 
 impl Options {
@@ -73,7 +76,10 @@ impl Options {
     /// Reads `NEAP_BACKEND`, `NEAP_HELPER`, `NEAP_CHECK` and `GLIBC_TUNABLES`. Returns what is
     /// needed at once; `top_pad` goes to `pad`.
     pub(crate) fn read_environment(&self, pad: &AtomicUsize) -> Start {
-        let mut start = Start { backend: Backend::Mmap, check: false };
+        let mut start = Start {
+            backend: Backend::Mmap,
+            check: false,
+        };
         if env::secure() {
             return start;
         }
@@ -103,10 +109,16 @@ impl Options {
     /// ours to judge, so nothing here is an error.
     fn read_tunables(&self, text: &[u8], pad: &AtomicUsize) {
         for item in text.split(|b| *b == b':') {
-            let Some(rest) = item.strip_prefix(b"glibc.malloc.") else { continue };
-            let Some(at) = rest.iter().position(|b| *b == b'=') else { continue };
+            let Some(rest) = item.strip_prefix(b"glibc.malloc.") else {
+                continue;
+            };
+            let Some(at) = rest.iter().position(|b| *b == b'=') else {
+                continue;
+            };
             let (name, value) = rest.split_at(at);
-            let Some(value) = value.get(1..).and_then(env::parse_bytes) else { continue };
+            let Some(value) = value.get(1..).and_then(env::parse_bytes) else {
+                continue;
+            };
             match name {
                 b"mmap_threshold" => self.mmap_threshold.store(value, Relaxed),
                 b"mmap_max" => self.mmap_max.store(value, Relaxed),

@@ -88,12 +88,21 @@ impl Ground {
             large_blocks: AtomicUsize::new(0),
             granule_hint: AtomicUsize::new(0),
             top_pad: AtomicUsize::new(0),
-            regret: Regret { now: AtomicU32::new(1), ticks: AtomicU32::new(40), pages: AtomicUsize::new(0) },
+            regret: Regret {
+                now: AtomicU32::new(1),
+                ticks: AtomicU32::new(40),
+                pages: AtomicUsize::new(0),
+            },
         }
     }
 
     pub(crate) fn enter<'a, V: Vm>(&'a self, vm: &'a V, tally: &'a Tally, token: Token) -> Pages<'a, V> {
-        Pages { ground: self, vm, tally, _held: self.lock.lock(token) }
+        Pages {
+            ground: self,
+            vm,
+            tally,
+            _held: self.lock.lock(token),
+        }
     }
 
     /// Adds dirt; returns the pages of dirt there are now.
@@ -148,7 +157,10 @@ impl Ground {
                 return None;
             }
             let bit = free & free.wrapping_neg();
-            match record.granules_free.compare_exchange_weak(free, free & !bit, AcqRel, Relaxed) {
+            match record
+                .granules_free
+                .compare_exchange_weak(free, free & !bit, AcqRel, Relaxed)
+            {
                 Err(now) => free = now,
                 Ok(_) => {
                     let dirt = record.granules_new.fetch_and(!bit, Relaxed) & bit
@@ -157,7 +169,8 @@ impl Ground {
                         self.clean(PAGES_PER_GRANULE);
                     }
                     if record.granules_touched.fetch_or(bit, Relaxed) & bit == 0 {
-                        self.regret.note(record.purged_at.load(Relaxed), PAGES_PER_GRANULE);
+                        self.regret
+                            .note(record.purged_at.load(Relaxed), PAGES_PER_GRANULE);
                     }
                     if free == bit {
                         let group = self.window.group(chunk / 64);
@@ -303,7 +316,11 @@ impl<V: Vm> Pages<'_, V> {
         let record = self.window().chunk(chunk);
         match record.kind() {
             Kind::Slabs => {
-                if record.granules_free.compare_exchange(u32::MAX, 0, AcqRel, Relaxed).is_err() {
+                if record
+                    .granules_free
+                    .compare_exchange(u32::MAX, 0, AcqRel, Relaxed)
+                    .is_err()
+                {
                     return false;
                 }
                 let group = self.window().group(chunk / 64);
@@ -327,7 +344,10 @@ impl<V: Vm> Pages<'_, V> {
         let old = record.granules_old.swap(0, Relaxed);
         let touched = record.granules_touched.swap(0, Relaxed);
         for granule in 0..GRANULES_PER_CHUNK {
-            let run = Run { first: granule * PAGES_PER_GRANULE, count: PAGES_PER_GRANULE };
+            let run = Run {
+                first: granule * PAGES_PER_GRANULE,
+                count: PAGES_PER_GRANULE,
+            };
             if touched >> granule & 1 == 1 {
                 record.resident.set(run);
             }
@@ -345,7 +365,10 @@ impl<V: Vm> Pages<'_, V> {
         let record = self.window().chunk(chunk);
         let (mut new, mut old, mut touched) = (0u32, 0u32, 0u32);
         for granule in 0..GRANULES_PER_CHUNK {
-            let run = Run { first: granule * PAGES_PER_GRANULE, count: PAGES_PER_GRANULE };
+            let run = Run {
+                first: granule * PAGES_PER_GRANULE,
+                count: PAGES_PER_GRANULE,
+            };
             let bit = 1 << granule;
             touched |= if record.resident.clear(run) != 0 { bit } else { 0 };
             let dirt_new = record.new.clear(run);
@@ -392,7 +415,9 @@ impl<V: Vm> Pages<'_, V> {
         let record = self.window().chunk(chunk);
         record.set_kind(Kind::Runs);
         record.largest.store(PAGES_PER_CHUNK as u32, Relaxed);
-        self.window().group(chunk / 64).set_largest(chunk, PAGES_PER_CHUNK);
+        self.window()
+            .group(chunk / 64)
+            .set_largest(chunk, PAGES_PER_CHUNK);
         self.take_run_of(chunk, count, align)
     }
 
@@ -445,7 +470,11 @@ impl<V: Vm> Pages<'_, V> {
         self.ground.clean(record.occupy(run));
         self.ground.large_bytes.fetch_add(run.count * PAGE, Relaxed);
         self.ground.large_blocks.fetch_add(1, Relaxed);
-        Piece { address, bytes: run.count * PAGE, soiled }
+        Piece {
+            address,
+            bytes: run.count * PAGE,
+            soiled,
+        }
     }
 
     /// Bytes up to the end of the last resident page of `run`.
@@ -468,8 +497,14 @@ impl<V: Vm> Pages<'_, V> {
         self.ground.large_bytes.fetch_sub(bytes, Relaxed);
         self.ground.large_blocks.fetch_sub(1, Relaxed);
         if record.kind() == Kind::Runs {
-            let run = Run { first: offset % CHUNK / PAGE, count: bytes / PAGE };
-            record.heads.clear(Run { first: run.first, count: 1 });
+            let run = Run {
+                first: offset % CHUNK / PAGE,
+                count: bytes / PAGE,
+            };
+            record.heads.clear(Run {
+                first: run.first,
+                count: 1,
+            });
             self.vacate_run(chunk, record, run);
         } else {
             let chunks = record.extent_chunks.load(Relaxed);
@@ -499,7 +534,11 @@ impl<V: Vm> Pages<'_, V> {
         self.each_part(first, keep, bytes, |pages, chunk, record, run| {
             record.vacate(run);
             pages.ground.soil(run.count);
-            pages.window().group(chunk / 64).due.fetch_or(group_bit(chunk), Relaxed);
+            pages
+                .window()
+                .group(chunk / 64)
+                .due
+                .fetch_or(group_bit(chunk), Relaxed);
         });
     }
 
@@ -509,7 +548,10 @@ impl<V: Vm> Pages<'_, V> {
         while at < to {
             let chunk = first + (at >> CHUNK_SHIFT) as u32;
             let end = to.min((at / CHUNK + 1) * CHUNK);
-            let run = Run { first: at % CHUNK / PAGE, count: (end - at) / PAGE };
+            let run = Run {
+                first: at % CHUNK / PAGE,
+                count: (end - at) / PAGE,
+            };
             each(self, chunk, self.window().chunk(chunk), run);
             at = end;
         }
@@ -521,7 +563,9 @@ impl<V: Vm> Pages<'_, V> {
         let chunks = room.max(bytes).div_ceil(CHUNK);
         let first = self.take_chunks(chunks, align)?;
         for chunk in first..first + chunks as u32 {
-            self.window().chunk(chunk).set_kind(if chunk == first { Kind::Extent } else { Kind::Body });
+            self.window()
+                .chunk(chunk)
+                .set_kind(if chunk == first { Kind::Extent } else { Kind::Body });
         }
         let head = self.window().chunk(first);
         head.extent_chunks.store(chunks as u32, Relaxed);
@@ -529,7 +573,11 @@ impl<V: Vm> Pages<'_, V> {
         let soiled = self.occupy_extent(first, 0, bytes);
         self.ground.large_bytes.fetch_add(bytes, Relaxed);
         self.ground.large_blocks.fetch_add(1, Relaxed);
-        Some(Piece { address: self.window().chunk_base(first), bytes, soiled })
+        Some(Piece {
+            address: self.window().chunk_base(first),
+            bytes,
+            soiled,
+        })
     }
 
     fn occupy_extent(&self, first: u32, from: usize, to: usize) -> usize {
@@ -549,27 +597,49 @@ impl<V: Vm> Pages<'_, V> {
     /// Changes the length of the large block at `address` to `bytes` (whole pages) without moving
     /// it. False if there is no room.
     pub(crate) fn resize_piece(&self, address: usize, bytes: usize) -> bool {
-        let Ok(have) = self.ground.find(address) else { return false };
+        let Ok(have) = self.ground.find(address) else {
+            return false;
+        };
         let offset = address - self.window().chunk_base(0);
         let chunk = (offset >> CHUNK_SHIFT) as u32;
         let record = self.window().chunk(chunk);
         let done = if record.kind() == Kind::Runs {
-            self.resize_run(chunk, record, Run { first: offset % CHUNK / PAGE, count: have / PAGE }, bytes / PAGE)
+            self.resize_run(
+                chunk,
+                record,
+                Run {
+                    first: offset % CHUNK / PAGE,
+                    count: have / PAGE,
+                },
+                bytes / PAGE,
+            )
         } else {
             self.resize_extent(chunk, record, have, bytes)
         };
         if done {
-            self.ground.large_bytes.fetch_add(bytes.wrapping_sub(have), Relaxed);
+            self.ground
+                .large_bytes
+                .fetch_add(bytes.wrapping_sub(have), Relaxed);
         }
         done
     }
 
     fn resize_run(&self, chunk: u32, record: &Chunk, run: Run, count: usize) -> bool {
         if count < run.count {
-            self.vacate_run(chunk, record, Run { first: run.first + count, count: run.count - count });
+            self.vacate_run(
+                chunk,
+                record,
+                Run {
+                    first: run.first + count,
+                    count: run.count - count,
+                },
+            );
             return true;
         }
-        let more = Run { first: run.end(), count: count - run.count };
+        let more = Run {
+            first: run.end(),
+            count: count - run.count,
+        };
         if more.end() > PAGES_PER_CHUNK || record.free.count(more) != more.count {
             return false;
         }

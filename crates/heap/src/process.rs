@@ -180,7 +180,9 @@ unsafe impl Sync for KeyCell {}
 
 impl KeyCell {
     const fn new() -> KeyCell {
-        KeyCell { key: core::cell::UnsafeCell::new(None) }
+        KeyCell {
+            key: core::cell::UnsafeCell::new(None),
+        }
     }
     fn set(&self, key: Option<ExitKey>) {
         // SAFETY: see `Sync`: nobody reads yet.
@@ -229,14 +231,16 @@ unsafe extern "C" fn in_child() {
     if joined != 0 {
         // The page is the parent's. The child counts its own calls from here.
         HEAP.tally.leave_shared();
-        HEAP.tally.begin(thread::getpid(), clock::monotonic_ns(), HEAP.window().backend());
+        HEAP.tally
+            .begin(thread::getpid(), clock::monotonic_ns(), HEAP.window().backend());
         if let Some(span) = neap_os::unit::Span::new(joined, PAGE_BYTES) {
             // SAFETY: mapped by `join_board` (1); since `leave_shared` nobody uses it (2).
             let _ = unsafe { HEAP.vm.unmap(span) };
         }
         join_board();
     } else {
-        HEAP.tally.begin(thread::getpid(), clock::monotonic_ns(), HEAP.window().backend());
+        HEAP.tally
+            .begin(thread::getpid(), clock::monotonic_ns(), HEAP.window().backend());
     }
     HEAP.publish();
 }
@@ -250,11 +254,17 @@ fn join_board() {
     if env::secure() {
         return;
     }
-    let Some(name) = env::lookup(ENV_BOARD) else { return };
+    let Some(name) = env::lookup(ENV_BOARD) else {
+        return;
+    };
     let mut path = [0u8; 64];
-    let Some(room) = path.get_mut(..name.len()) else { return };
+    let Some(room) = path.get_mut(..name.len()) else {
+        return;
+    };
     room.copy_from_slice(name);
-    let Ok(path) = CStr::from_bytes_until_nul(&path) else { return };
+    let Ok(path) = CStr::from_bytes_until_nul(&path) else {
+        return;
+    };
     let Ok(fd) = share::open_shared(path) else { return };
     if let Some(page) = take_page(fd)
         && let Ok(span) = share::map_shared(fd, (page * PAGE_BYTES) as u64, Bytes(PAGE_BYTES))

@@ -71,7 +71,9 @@ impl<V: Vm> Heap<V> {
                 registry.idle.store(next, Relaxed);
                 idle
             } else {
-                self.ground.enter(&self.vm, &self.tally, local.token()).scrap(size_of::<Thread>())?
+                self.ground
+                    .enter(&self.vm, &self.tally, local.token())
+                    .scrap(size_of::<Thread>())?
             }
         };
         // SAFETY: a record fresh from `scrap` (zeroed, mapped for ever, aligned to 64), or one that
@@ -108,7 +110,9 @@ impl<V: Vm> Heap<V> {
         let registry = &self.registry;
         let _held = registry.lock.lock(local.token());
         // SAFETY: the record is empty and, since `retire`, nobody's.
-        unsafe { thread_at(address) }.next_idle.store(registry.idle.load(Relaxed), Relaxed);
+        unsafe { thread_at(address) }
+            .next_idle
+            .store(registry.idle.load(Relaxed), Relaxed);
         registry.idle.store(address, Relaxed);
         let count = registry.threads.fetch_sub(1, Relaxed) - 1;
         self.tally.page().threads.store(count as u64, Relaxed);

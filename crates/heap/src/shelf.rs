@@ -39,7 +39,11 @@ impl Shelf {
     }
 
     pub(crate) fn open<'a>(&'a self, window: &'a Window, token: Token) -> Open<'a> {
-        Open { shelf: self, window, _held: self.lock.lock(token) }
+        Open {
+            shelf: self,
+            window,
+            _held: self.lock.lock(token),
+        }
     }
 
     /// How many slabs lie here; may be out of date at once.

@@ -121,7 +121,7 @@ const ALL_FRESH: u32 = (1 << PAGES_PER_GRANULE) - 1;
 pub(crate) enum Due {
     /// No block is in use any more.
     Empty,
-    /// Half of the blocks or fewer are in use.
+    /// A quarter of the blocks or fewer are in use.
     Sparse,
     /// More blocks were freed than were in use: a double free.
     Overdrawn,
@@ -144,7 +144,9 @@ impl Slab {
     /// The slab's class, if the granule is a slab.
     #[inline]
     pub(crate) fn class(&self) -> Option<Class> {
-        (self.class.load(Relaxed) as usize).checked_sub(1).and_then(Class::from_number)
+        (self.class.load(Relaxed) as usize)
+            .checked_sub(1)
+            .and_then(Class::from_number)
     }
 
     /// The remote word, for reading.
@@ -196,7 +198,9 @@ impl Slab {
     /// Blocks on the local list.
     pub(crate) fn listed(&self) -> u32 {
         let capacity = self.class().map_or(0, Class::capacity);
-        capacity.wrapping_sub(self.used()).wrapping_sub(self.unlisted.load(Relaxed))
+        capacity
+            .wrapping_sub(self.used())
+            .wrapping_sub(self.unlisted.load(Relaxed))
     }
 
     /// Blocks on pages that are not in any list.
@@ -209,13 +213,27 @@ impl Slab {
         self.armed.store(0, Relaxed);
     }
 
-    /// Fixes the count of blocks in use at `used` and sets the countdown to the next event.
-    pub(crate) fn arm(&self, used: u32, half: bool) {
+    /// Fixes the count of blocks in use at `used` and sets the countdown to the next event: `Sparse`, if
+    /// that is wanted and still ahead, else `Empty`.
+    pub(crate) fn arm(&self, used: u32, sparse: bool) {
         let capacity = self.class().map_or(0, Class::capacity);
         debug_assert!(used <= capacity);
         self.used.store(used, Relaxed);
-        // A slab of one or two blocks has no half worth an event.
-        let need = if half && used > capacity / 2 && capacity > 2 { used - capacity / 2 } else { used };
+        let need = if sparse && used > capacity / 4 {
+            used - capacity / 4
+        } else {
+            used
+        };
+        self.need.store(need, Relaxed);
+        self.armed.store(need, Relaxed);
+    }
+
+    /// For an exhausted slab that stays with its owner: the next event comes with the first few
+    /// blocks that are freed, more of them for small blocks.
+    pub(crate) fn arm_dry(&self) {
+        let capacity = self.class().map_or(0, Class::capacity);
+        self.used.store(capacity, Relaxed);
+        let need = (capacity / 64).clamp(1, 8);
         self.need.store(need, Relaxed);
         self.armed.store(need, Relaxed);
     }
@@ -272,7 +290,8 @@ impl Slab {
             if first == end {
                 continue;
             }
-            self.unlisted.store(self.unlisted.load(Relaxed) - (end - first), Relaxed);
+            self.unlisted
+                .store(self.unlisted.load(Relaxed) - (end - first), Relaxed);
             self.arm(used + (end - first), true);
             return Some(link_up(base, class.size(), first, end));
         }
@@ -286,7 +305,10 @@ impl Slab {
         let mut old = self.remote();
         loop {
             let emptied = Remote::new(old.state());
-            match self.remote.compare_exchange_weak(old.0, emptied.0, AcqRel, Acquire) {
+            match self
+                .remote
+                .compare_exchange_weak(old.0, emptied.0, AcqRel, Acquire)
+            {
                 Ok(_) => break,
                 Err(now) => old = Remote(now),
             }
@@ -313,7 +335,11 @@ impl Slab {
         // Cleared first: once the word says FULL another thread may write its own name.
         self.owner.store(0, Relaxed);
         let before = Remote::new(from).0;
-        if self.remote.compare_exchange(before, Remote::new(State::Full).0, AcqRel, Relaxed).is_ok() {
+        if self
+            .remote
+            .compare_exchange(before, Remote::new(State::Full).0, AcqRel, Relaxed)
+            .is_ok()
+        {
             return true;
         }
         self.owner.store(owner, Relaxed);
@@ -325,7 +351,10 @@ impl Slab {
         let mut old = self.remote();
         loop {
             debug_assert!(old.state() == from);
-            match self.remote.compare_exchange_weak(old.0, old.with_state(to).0, AcqRel, Acquire) {
+            match self
+                .remote
+                .compare_exchange_weak(old.0, old.with_state(to).0, AcqRel, Acquire)
+            {
                 Ok(_) => return old.with_state(to),
                 Err(now) => old = Remote(now),
             }

@@ -56,7 +56,8 @@ impl<V: Vm> Heap<V> {
     fn refill(&self, local: &Local, thread: &Thread, class: Class) -> Option<Block> {
         loop {
             let Some(granule) = thread.list(class).get().checked_sub(1) else {
-                if !self.claim_shelved(local, thread, class) {
+                let recalled = self.recall_dry(local, thread) && thread.list(class).get() != 0;
+                if !recalled && !self.claim_shelved(local, thread, class) {
                     self.open_slab(local, thread, class)?;
                 }
                 continue;
@@ -75,10 +76,55 @@ impl<V: Vm> Heap<V> {
                 return Some(run);
             }
             self.unlink(thread, class, granule);
-            if !slab.abandon_full(State::Owned, local.owner()) {
-                self.link(local, thread, class, granule);
-            }
+            self.keep_dry(local, thread, granule);
         }
+    }
+
+    /// Sets an exhausted slab aside; the one that has been dry for longest becomes nobody's.
+    fn keep_dry(&self, local: &Local, thread: &Thread, granule: u32) {
+        let slab = self.window().slab(granule);
+        slab.arm_dry();
+        let (seat, displaced) = thread.queue_dry(granule);
+        slab.seat.store(seat, Relaxed);
+        if let Some(other) = displaced {
+            self.window().slab(other).seat.store(0, Relaxed);
+            self.let_go(local, other);
+        }
+    }
+
+    /// Gives up an owned slab that is in no list and on no seat.
+    fn let_go(&self, local: &Local, granule: u32) {
+        let slab = self.window().slab(granule);
+        let Some(class) = slab.class() else { return };
+        slab.drain(self.window().granule_base(granule));
+        let exhausted = slab.used() == class.capacity() && slab.unlisted() == 0;
+        if !exhausted || !slab.abandon_full(State::Owned, local.owner()) {
+            self.shelve(local, class, granule);
+        }
+    }
+
+    /// Looks at the slab that has been dry for longest: when other threads have freed a good part of
+    /// it, it comes back into use before anything new is opened. Says whether one came.
+    fn recall_dry(&self, local: &Local, thread: &Thread) -> bool {
+        let Some(granule) = thread.oldest_dry(false) else {
+            return false;
+        };
+        let slab = self.window().slab(granule);
+        let Some(class) = slab.class() else { return false };
+        if slab.remote().count() * 2 < class.capacity() {
+            return false;
+        }
+        thread.oldest_dry(true);
+        slab.seat.store(0, Relaxed);
+        slab.drain(self.window().granule_base(granule));
+        if slab.used() == 0 {
+            slab.release();
+            self.soiled(local, self.ground.return_granule(granule));
+        } else {
+            self.link(local, thread, class, granule);
+            self.seat(local, thread, granule, false);
+        }
+        true
     }
 
     /// A granule that no slab uses.
@@ -99,6 +145,7 @@ impl<V: Vm> Heap<V> {
     fn open_slab(&self, local: &Local, thread: &Thread, class: Class) -> Option<()> {
         let granule = self.new_granule(local)?;
         self.window().slab(granule).take(class, local.owner());
+        thread.count_opened();
         self.link(local, thread, class, granule);
         Some(())
     }
@@ -212,6 +259,7 @@ impl<V: Vm> Heap<V> {
             slab.set_state(State::Shelved, State::Owned);
             slab.owner.store(local.owner(), Relaxed);
             slab.arm(slab.used(), true);
+            thread.count_opened();
             self.link(local, thread, class, granule);
             return true;
         }
@@ -277,7 +325,9 @@ impl<V: Vm> Heap<V> {
         let thread = self.thread_of(local);
         // SAFETY: the caller's (1).
         let block = unsafe { Block::at(address) };
-        let Some(class) = slab.class() else { stop(Fault::DoubleFree, address, None) };
+        let Some(class) = slab.class() else {
+            stop(Fault::DoubleFree, address, None)
+        };
         match slab.free_remotely(base, block, thread.is_some()) {
             Freed::Handed => {}
             Freed::Claimed => {
@@ -320,9 +370,20 @@ impl<V: Vm> Heap<V> {
         let Some(class) = slab.class() else { return };
         let (due, used) = slab.due();
         if due == Due::Overdrawn {
-            stop(Fault::DoubleFree, slab.local.get().map_or(0, Block::address), Some(class));
+            stop(
+                Fault::DoubleFree,
+                slab.local.get().map_or(0, Block::address),
+                Some(class),
+            );
         }
         let Some(thread) = local.thread() else { return };
+        if Thread::is_dry_seat(slab.seat.load(Relaxed)) {
+            thread.leave_seat(slab.seat.swap(0, Relaxed));
+            slab.arm(used, true);
+            self.link(local, thread, class, granule);
+            self.seat(local, thread, granule, false);
+            return;
+        }
         let only = slab.prev.load(Relaxed) == 0 && slab.next.load(Relaxed) == 0;
         match due {
             Due::Empty if only && self.touched_pages(slab, class) <= KEPT_PAGES => slab.arm(0, false),
@@ -346,7 +407,9 @@ impl<V: Vm> Heap<V> {
     fn touched_pages(&self, slab: &Slab, class: Class) -> u32 {
         // A block larger than a page touches pages on which no block starts.
         let spans = class.size().div_ceil(PAGE) as u32;
-        (PAGES_PER_GRANULE as u32 - slab.fresh().count_ones()).saturating_mul(spans).min(PAGES_PER_GRANULE as u32)
+        (PAGES_PER_GRANULE as u32 - slab.fresh().count_ones())
+            .saturating_mul(spans)
+            .min(PAGES_PER_GRANULE as u32)
     }
 
     /// Makes a shelved slab without a block in use a free granule, if it still is one.
@@ -382,14 +445,13 @@ impl<V: Vm> Heap<V> {
         }
         for class in Class::all() {
             while let Some(granule) = thread.list(class).get().checked_sub(1) {
-                let slab = self.window().slab(granule);
                 self.unlink(thread, class, granule);
-                slab.drain(self.window().granule_base(granule));
-                let exhausted = slab.used() == class.capacity();
-                if !exhausted || !slab.abandon_full(State::Owned, local.owner()) {
-                    self.shelve(local, class, granule);
-                }
+                self.let_go(local, granule);
             }
+        }
+        while let Some(granule) = thread.oldest_dry(true) {
+            self.window().slab(granule).seat.store(0, Relaxed);
+            self.let_go(local, granule);
         }
     }
 

@@ -43,7 +43,9 @@ pub(crate) fn stop(fault: Fault, address: usize, class: Option<Class>) -> ! {
     let mut line = Line::new();
     line.text("neap: ").text(fault.text()).text(" at ").hex(address);
     if let Some(class) = class {
-        line.text(" (size class ").dec(class.size() as u64).text(" bytes)");
+        line.text(" (size class ")
+            .dec(class.size() as u64)
+            .text(" bytes)");
     } else {
         line.text(" (no size class)");
     }

@@ -28,7 +28,9 @@ impl FreeMap {
         }
     }
     fn is_free(&self, n: u32) -> bool {
-        self.0.get(n as usize / 64).is_some_and(|word| word >> (n % 64) & 1 == 1)
+        self.0
+            .get(n as usize / 64)
+            .is_some_and(|word| word >> (n % 64) & 1 == 1)
     }
     /// The pages that hold a byte of a block in use.
     fn live_pages(&self, class: Class) -> u32 {

@@ -43,7 +43,9 @@ pub(crate) struct Held<'a> {
 
 impl Lock {
     pub(crate) const fn new() -> Lock {
-        Lock { word: AtomicU32::new(0) }
+        Lock {
+            word: AtomicU32::new(0),
+        }
     }
 
     /// Takes the lock, sleeping while another thread has it.
@@ -82,13 +84,20 @@ impl Lock {
             let seen = self.word.load(Relaxed);
             if seen == 0 {
                 // Taken with the waiters' mark: somebody else may still be asleep.
-                if self.word.compare_exchange(0, token.0 | WAITERS, Acquire, Relaxed).is_ok() {
+                if self
+                    .word
+                    .compare_exchange(0, token.0 | WAITERS, Acquire, Relaxed)
+                    .is_ok()
+                {
                     return;
                 }
                 continue;
             }
             if seen & WAITERS == 0
-                && self.word.compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed).is_err()
+                && self
+                    .word
+                    .compare_exchange(seen, seen | WAITERS, Relaxed, Relaxed)
+                    .is_err()
             {
                 continue;
             }
@@ -141,7 +150,11 @@ mod tests {
             inside: AtomicU32,
             total: AtomicU32,
         }
-        let both = Arc::new(Both { lock: Lock::new(), inside: AtomicU32::new(0), total: AtomicU32::new(0) });
+        let both = Arc::new(Both {
+            lock: Lock::new(),
+            inside: AtomicU32::new(0),
+            total: AtomicU32::new(0),
+        });
         let threads: std::vec::Vec<_> = (1..=8)
             .map(|n| {
                 let both = both.clone();

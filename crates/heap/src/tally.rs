@@ -19,7 +19,10 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) const fn new() -> Tally {
-        Tally { own: Page::zero(), shared: AtomicUsize::new(0) }
+        Tally {
+            own: Page::zero(),
+            shared: AtomicUsize::new(0),
+        }
     }
 
     /// The page in use.

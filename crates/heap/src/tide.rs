@@ -134,7 +134,10 @@ impl<V: Vm> Heap<V> {
             page.purges.fetch_add(1, Relaxed);
         }
         let regretted = self.tide.judge(&self.ground.regret);
-        self.tally.page().regret_bytes.fetch_add((regretted * PAGE) as u64, Relaxed);
+        self.tally
+            .page()
+            .regret_bytes
+            .fetch_add((regretted * PAGE) as u64, Relaxed);
         self.publish();
         given
     }
@@ -152,10 +155,15 @@ impl<V: Vm> Heap<V> {
             _ => self.ebb_pages(token, chunk, record, reach),
         };
         if again {
-            self.window().group(chunk / 64).due.fetch_or(group_bit(chunk), Relaxed);
+            self.window()
+                .group(chunk / 64)
+                .due
+                .fetch_or(group_bit(chunk), Relaxed);
         }
         if given != 0 {
-            record.purged_at.store(self.ground.regret.now.load(Relaxed), Relaxed);
+            record
+                .purged_at
+                .store(self.ground.regret.now.load(Relaxed), Relaxed);
         }
         given
     }
@@ -180,12 +188,20 @@ impl<V: Vm> Heap<V> {
         let mut given = 0;
         while granule < GRANULES_PER_CHUNK as u32 {
             let from = granule + (mine >> granule).trailing_zeros().min(32 - granule);
-            let count = if from < 32 { (mine >> from).trailing_ones() } else { 0 };
+            let count = if from < 32 {
+                (mine >> from).trailing_ones()
+            } else {
+                0
+            };
             if count != 0 {
                 let base = self.window().chunk_base(chunk) + from as usize * GRANULE;
                 if self.discard(base, count as usize * GRANULE) {
                     given += count as usize * PAGES_PER_GRANULE;
-                    let mask = if count == 32 { u32::MAX } else { ((1 << count) - 1) << from };
+                    let mask = if count == 32 {
+                        u32::MAX
+                    } else {
+                        ((1 << count) - 1) << from
+                    };
                     record.granules_touched.fetch_and(!mask, Relaxed);
                 }
             }
@@ -193,12 +209,17 @@ impl<V: Vm> Heap<V> {
         }
         if mine != 0 {
             record.granules_free.fetch_or(mine, AcqRel);
-            self.window().group(chunk / 64).granules.fetch_or(group_bit(chunk), AcqRel);
+            self.window()
+                .group(chunk / 64)
+                .granules
+                .fetch_or(group_bit(chunk), AcqRel);
         }
         let young = record.granules_new.swap(0, AcqRel);
         record.granules_old.fetch_or(young, AcqRel);
         if young == 0 && record.granules_free.load(Relaxed) == u32::MAX {
-            self.ground.enter(&self.vm, &self.tally, token).reclaim_chunk(chunk);
+            self.ground
+                .enter(&self.vm, &self.tally, token)
+                .reclaim_chunk(chunk);
         }
         (given, young != 0)
     }
@@ -234,7 +255,10 @@ impl<V: Vm> Heap<V> {
                 } else {
                     record.free.clear(*run);
                     // Keeps the run in use before it from seeming longer.
-                    record.heads.set(Run { first: run.first, count: 1 });
+                    record.heads.set(Run {
+                        first: run.first,
+                        count: 1,
+                    });
                 }
             }
             let whole = kind == Kind::Free && self.set_aside(chunk, count);
@@ -245,7 +269,10 @@ impl<V: Vm> Heap<V> {
                 }
                 let _pages = self.ground.enter(&self.vm, &self.tally, token);
                 for run in batch {
-                    record.heads.clear(Run { first: run.first, count: 1 });
+                    record.heads.clear(Run {
+                        first: run.first,
+                        count: 1,
+                    });
                     record.free.set(*run);
                 }
                 if whole {
@@ -295,7 +322,9 @@ impl<V: Vm> Heap<V> {
     /// Discards pages that are in nobody's hands. False when the kernel refuses (locked memory):
     /// then they stay resident, and only the address space is free.
     pub(crate) fn discard(&self, base: usize, bytes: usize) -> bool {
-        let Some(span) = Span::new(base, bytes) else { return false };
+        let Some(span) = Span::new(base, bytes) else {
+            return false;
+        };
         // SAFETY: the callers took the pages out of the free maps, or own the slab they lie in and
         // found no live byte there: mapped, ours (1), and needed by nobody (2).
         if unsafe { self.vm.discard(span) }.is_ok() {

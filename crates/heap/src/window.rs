@@ -33,11 +33,31 @@ struct Table {
     index: usize,
 }
 
-const SLABS: Table = Table { offset: 0, per_chunk_shift: 12, step: 64 << 10, index: 0 };
-const CHUNKS: Table = Table { offset: 8 << 30, per_chunk_shift: 9, step: 16 << 10, index: 1 };
-const GROUPS: Table = Table { offset: 10 << 30, per_chunk_shift: 1, step: 4 << 10, index: 2 };
+const SLABS: Table = Table {
+    offset: 0,
+    per_chunk_shift: 12,
+    step: 64 << 10,
+    index: 0,
+};
+const CHUNKS: Table = Table {
+    offset: 8 << 30,
+    per_chunk_shift: 9,
+    step: 16 << 10,
+    index: 1,
+};
+const GROUPS: Table = Table {
+    offset: 10 << 30,
+    per_chunk_shift: 1,
+    step: 4 << 10,
+    index: 2,
+};
 /// Checking mode: 16 bytes for each possible block (see `crate::check`).
-const CHECKS: Table = Table { offset: 16 << 30, per_chunk_shift: 16, step: 64 << 10, index: 3 };
+const CHECKS: Table = Table {
+    offset: 16 << 30,
+    per_chunk_shift: 16,
+    step: 64 << 10,
+    index: 3,
+};
 const TABLES: usize = 4;
 /// Records of threads and other odds and ends, handed out in order and never returned.
 const SCRAP_OFFSET: usize = 11 << 30;
@@ -98,7 +118,11 @@ impl Window {
     #[inline(always)]
     pub(crate) fn offset(&self, address: usize) -> Option<usize> {
         let offset = address.wrapping_sub(self.base.load(Relaxed));
-        if offset < self.limit.load(Relaxed) { Some(offset) } else { None }
+        if offset < self.limit.load(Relaxed) {
+            Some(offset)
+        } else {
+            None
+        }
     }
 
     /// The record of the granule at `offset`, which must be below the limit.
@@ -180,7 +204,11 @@ impl Window {
 
     /// Where the memory comes from.
     pub(crate) fn backend(&self) -> Backend {
-        if self.backend.load(Relaxed) == 1 { Backend::Brk } else { Backend::Mmap }
+        if self.backend.load(Relaxed) == 1 {
+            Backend::Brk
+        } else {
+            Backend::Mmap
+        }
     }
 
     /// Chooses the places of the window and its tables. `hints` are addresses to try for the tables.
@@ -197,7 +225,9 @@ impl Window {
     ) -> Result<(), Errno> {
         let mut last = Errno::ENOMEM;
         for &meta in hints {
-            let Some(first) = Span::new(meta + SCRAP_OFFSET, SCRAP_STEP) else { continue };
+            let Some(first) = Span::new(meta + SCRAP_OFFSET, SCRAP_STEP) else {
+                continue;
+            };
             match vm.map_at(first) {
                 Ok(()) => {
                     tally.call(Call::Mmap, SCRAP_STEP);
@@ -206,7 +236,11 @@ impl Window {
                     self.scrap_mapped.store(SCRAP_STEP, Relaxed);
                     self.checked.store(u32::from(checked), Relaxed);
                     let mut base = meta + META_BYTES;
-                    let now = if backend == Backend::Brk { vm.program_break() } else { 0 };
+                    let now = if backend == Backend::Brk {
+                        vm.program_break()
+                    } else {
+                        0
+                    };
                     if now != 0 {
                         self.break_end.store(now, Relaxed);
                         self.backend.store(1, Relaxed);
@@ -262,7 +296,11 @@ impl Window {
             return None;
         }
         let tables = [SLABS, CHUNKS, GROUPS, CHECKS];
-        let wanted = if self.checked.load(Relaxed) == 0 { TABLES - 1 } else { TABLES };
+        let wanted = if self.checked.load(Relaxed) == 0 {
+            TABLES - 1
+        } else {
+            TABLES
+        };
         for table in tables.iter().take(wanted) {
             let cell = self.mapped.get(table.index)?;
             let have = cell.load(Relaxed);
@@ -291,7 +329,10 @@ impl Window {
             if first + count > CHUNKS_MAX {
                 return None;
             }
-            let span = Span::new(self.base.load(Relaxed) + (first << CHUNK_SHIFT), count << CHUNK_SHIFT)?;
+            let span = Span::new(
+                self.base.load(Relaxed) + (first << CHUNK_SHIFT),
+                count << CHUNK_SHIFT,
+            )?;
             self.cover(vm, tally, first + count)?;
             match vm.map_at(span) {
                 Ok(()) => {
@@ -314,7 +355,11 @@ impl Window {
         let base = self.base.load(Relaxed);
         // Somebody else may have moved the break: whatever lies between is theirs.
         let now = vm.program_break();
-        if now < self.break_end.load(Relaxed) || now.checked_sub(base).is_some_and(|n| n >> CHUNK_SHIFT >= CHUNKS_MAX) {
+        if now < self.break_end.load(Relaxed)
+            || now
+                .checked_sub(base)
+                .is_some_and(|n| n >> CHUNK_SHIFT >= CHUNKS_MAX)
+        {
             return None;
         }
         let first = now.saturating_sub(base).div_ceil(CHUNK).next_multiple_of(align);
@@ -383,7 +428,13 @@ impl Window {
         for chunk in first..self.top() {
             let record = self.chunk(chunk);
             record.set_kind(Kind::Absent);
-            for bits in [&record.free, &record.heads, &record.resident, &record.new, &record.old] {
+            for bits in [
+                &record.free,
+                &record.heads,
+                &record.resident,
+                &record.new,
+                &record.old,
+            ] {
                 bits.clear(crate::bits::Run::ALL);
             }
         }

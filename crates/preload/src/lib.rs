@@ -33,7 +33,10 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let mut line = neap_os::out::Line::new();
     line.text("neap: internal error");
     if let Some(place) = info.location() {
-        line.text(" at ").text(place.file()).text(":").dec(u64::from(place.line()));
+        line.text(" at ")
+            .text(place.file())
+            .text(":")
+            .dec(u64::from(place.line()));
     }
     let _ = line.text("\n").emit(2);
     neap_os::out::abort()

@@ -45,7 +45,9 @@ pub unsafe extern "C" fn cfree(block: Pointer) {
 /// calloc(3).
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> Pointer {
-    let block = count.checked_mul(size).map_or(null_mut(), global::allocate_zeroed);
+    let block = count
+        .checked_mul(size)
+        .map_or(null_mut(), global::allocate_zeroed);
     errno::or_no_memory(block).cast()
 }
 
@@ -103,7 +105,9 @@ pub extern "C" fn aligned_alloc(align: usize, size: usize) -> Pointer {
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> Pointer {
     match align.checked_next_power_of_two() {
-        Some(align) if align <= REQUEST_MAX => errno::or_no_memory(global::allocate_aligned(size, align)).cast(),
+        Some(align) if align <= REQUEST_MAX => {
+            errno::or_no_memory(global::allocate_aligned(size, align)).cast()
+        }
         _ => {
             errno::set(Errno::EINVAL);
             null_mut()

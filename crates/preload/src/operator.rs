@@ -25,7 +25,12 @@ unsafe extern "C" {
 pub(crate) fn next(name: &CStr) -> Pointer {
     const RTLD_NEXT: isize = -1;
     // SAFETY: dlsym reads the C string and knows the caller by its return address, which is ours.
-    unsafe { dlsym(core::ptr::without_provenance_mut(RTLD_NEXT.cast_unsigned()), name.as_ptr()) }
+    unsafe {
+        dlsym(
+            core::ptr::without_provenance_mut(RTLD_NEXT.cast_unsigned()),
+            name.as_ptr(),
+        )
+    }
 }
 
 extern "C" fn take(size: usize) -> Pointer {
@@ -33,13 +38,19 @@ extern "C" fn take(size: usize) -> Pointer {
 }
 
 extern "C" fn take_aligned(size: usize, align: usize) -> Pointer {
-    if align.is_power_of_two() { global::allocate_aligned(size, align).cast() } else { core::ptr::null_mut() }
+    if align.is_power_of_two() {
+        global::allocate_aligned(size, align).cast()
+    } else {
+        core::ptr::null_mut()
+    }
 }
 
 /// Ends a program that has no C++ library to throw for it.
 extern "C" fn no_library(size: usize) -> ! {
     let mut line = neap_os::out::Line::new();
-    line.text("neap: operator new: no memory for ").bytes(Bytes(size).0).text(", and no C++ library to throw\n");
+    line.text("neap: operator new: no memory for ")
+        .bytes(Bytes(size).0)
+        .text(", and no C++ library to throw\n");
     let _ = line.emit(2);
     neap_os::out::abort()
 }
@@ -165,8 +176,20 @@ macro_rules! operator_new {
 
 operator_new!(_Znwm, new_slow, find_new, c"_Znwm");
 operator_new!(_Znam, new_array_slow, find_new_array, c"_Znam");
-operator_new!(_ZnwmRKSt9nothrow_t, new_nothrow_slow, find_new_nothrow, c"_ZnwmRKSt9nothrow_t", nothrow);
-operator_new!(_ZnamRKSt9nothrow_t, new_array_nothrow_slow, find_new_array_nothrow, c"_ZnamRKSt9nothrow_t", nothrow);
+operator_new!(
+    _ZnwmRKSt9nothrow_t,
+    new_nothrow_slow,
+    find_new_nothrow,
+    c"_ZnwmRKSt9nothrow_t",
+    nothrow
+);
+operator_new!(
+    _ZnamRKSt9nothrow_t,
+    new_array_nothrow_slow,
+    find_new_array_nothrow,
+    c"_ZnamRKSt9nothrow_t",
+    nothrow
+);
 operator_new!(_ZnwmSt11align_val_t, new_align_slow, find_new_align, c"_ZnwmSt11align_val_t", aligned no_library);
 operator_new!(_ZnamSt11align_val_t, new_array_align_slow, find_new_array_align, c"_ZnamSt11align_val_t", aligned no_library);
 operator_new!(

@@ -91,13 +91,26 @@ pub extern "C" fn mallinfo() -> Info<c_int> {
 pub extern "C" fn malloc_stats() {
     let census = neap_heap::heap().census();
     let mut line = Line::new();
-    line.text("neap: held ").dec(census.held_bytes).text(" bytes, in use ").dec(census.live_bytes());
-    line.text(" bytes in ").dec(census.live_blocks()).text(" blocks, own mappings ").dec(census.direct_blocks);
-    line.text(" of ").dec(census.direct_bytes).text(" bytes, not yet given back ").dec(census.dirty_bytes);
+    line.text("neap: held ")
+        .dec(census.held_bytes)
+        .text(" bytes, in use ")
+        .dec(census.live_bytes());
+    line.text(" bytes in ")
+        .dec(census.live_blocks())
+        .text(" blocks, own mappings ")
+        .dec(census.direct_blocks);
+    line.text(" of ")
+        .dec(census.direct_bytes)
+        .text(" bytes, not yet given back ")
+        .dec(census.dirty_bytes);
     let _ = line.text(" bytes\n").emit(2);
     for (size, blocks) in census.classes() {
         let mut line = Line::new();
-        line.text("neap: size class ").dec(size as u64).text(": ").dec(blocks).text(" blocks\n");
+        line.text("neap: size class ")
+            .dec(size as u64)
+            .text(": ")
+            .dec(blocks)
+            .text(" blocks\n");
         let _ = line.emit(2);
     }
 }
@@ -124,8 +137,15 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     });
     for (size, blocks) in census.classes() {
         put(&|line| {
-            line.text("<size from=\"").dec(size as u64).text("\" to=\"").dec(size as u64);
-            line.text("\" total=\"").dec(size as u64 * blocks).text("\" count=\"").dec(blocks).text("\"/>");
+            line.text("<size from=\"")
+                .dec(size as u64)
+                .text("\" to=\"")
+                .dec(size as u64);
+            line.text("\" total=\"")
+                .dec(size as u64 * blocks)
+                .text("\" count=\"")
+                .dec(blocks)
+                .text("\"/>");
         });
     }
     put(&|line| {
@@ -137,12 +157,22 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     ];
     for (name, count, bytes) in rows {
         put(&|line| {
-            line.text("<").text(name).text(" count=\"").dec(count).text("\" size=\"").dec(bytes).text("\"/>");
+            line.text("<")
+                .text(name)
+                .text(" count=\"")
+                .dec(count)
+                .text("\" size=\"")
+                .dec(bytes)
+                .text("\"/>");
         });
     }
     for (name, bytes) in [("current", census.held_bytes), ("dirty", census.dirty_bytes)] {
         put(&|line| {
-            line.text("<system type=\"").text(name).text("\" size=\"").dec(bytes).text("\"/>");
+            line.text("<system type=\"")
+                .text(name)
+                .text("\" size=\"")
+                .dec(bytes)
+                .text("\"/>");
         });
     }
     put(&|line| {
