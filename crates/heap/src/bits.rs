@@ -41,6 +41,22 @@ fn mask(run: Run, w: usize) -> u64 {
     ones << (low - w * 64)
 }
 
+/// `words & (words >> step)`, all 512 bits as one number.
+#[inline]
+fn and_shifted(words: &[u64; WORDS], step: usize) -> [u64; WORDS] {
+    let (skip, shift) = (step / 64, step % 64);
+    core::array::from_fn(|w| {
+        let low = words.get(w + skip).copied().unwrap_or(0);
+        let high = words.get(w + skip + 1).copied().unwrap_or(0);
+        let moved = if shift == 0 {
+            low
+        } else {
+            low >> shift | high << (64 - shift)
+        };
+        words[w] & moved
+    })
+}
+
 impl Bits {
     fn words(&self, run: Run) -> impl Iterator<Item = (&AtomicU64, u64)> {
         debug_assert!(run.end() <= PAGES_PER_CHUNK);
@@ -107,6 +123,30 @@ impl Bits {
             low = 0;
         }
         PAGES_PER_CHUNK
+    }
+
+    /// The first page, a multiple of `align` (a power of two up to 512), at which `count` bits in a
+    /// row are set.
+    pub(crate) fn find_run(&self, count: usize, align: usize) -> Option<usize> {
+        let mut starts: [u64; WORDS] = core::array::from_fn(|w| self.0[w].load(Relaxed));
+        // After each round a bit says that `have` bits from there on are set.
+        let mut have = 1;
+        while have < count {
+            let step = have.min(count - have);
+            starts = and_shifted(&starts, step);
+            have += step;
+        }
+        for (w, word) in starts.iter().enumerate() {
+            let mut left = *word;
+            while left != 0 {
+                let page = w * 64 + left.trailing_zeros() as usize;
+                if page.is_multiple_of(align) {
+                    return Some(page);
+                }
+                left &= left - 1;
+            }
+        }
+        None
     }
 
     /// The length of the run of set bits that holds `page`, which must be set.
@@ -209,6 +249,11 @@ mod tests {
                 assert_eq!(bits.count(Run::ALL), model.iter().filter(|b| **b).count());
                 assert_eq!(bits.next_set(first), (first..512).find(|i| model[*i]).unwrap_or(512));
                 assert_eq!(bits.next_clear(first), (first..512).find(|i| !model[*i]).unwrap_or(512));
+                for (count, align) in [(1, 1), (3, 1), (16, 4), (64, 1), (65, 2), (200, 1), (256, 256)] {
+                    let expected = (0..=512 - count)
+                        .find(|at| at % align == 0 && model[*at..at + count].iter().all(|b| *b));
+                    assert_eq!(bits.find_run(count, align), expected, "{count} aligned to {align}");
+                }
                 if model[first] {
                     let low = (0..=first).rev().take_while(|i| model[*i]).last().unwrap();
                     let high = (first..512).take_while(|i| model[*i]).last().unwrap();

@@ -10,6 +10,7 @@ use crate::layout::PAGE;
 use crate::sync::{AcqRel, Acquire, AtomicUsize, Relaxed, Release};
 use crate::tally::Tally;
 use neap_abi::Call;
+use neap_os::errno::Errno;
 use neap_os::unit::{Bytes, Span};
 use neap_os::vm::Vm;
 
@@ -186,18 +187,65 @@ impl Direct {
     }
 
     /// Finds room for the pages of `from` in a new block of `size` bytes and moves them there.
-    /// `from` stays mapped, zeroed.
-    pub(crate) fn take_over<V: Vm>(&self, vm: &V, tally: &Tally, from: Span, size: usize) -> Option<usize> {
-        let address = self.take(vm, tally, size, 1)?;
-        let to = Span::new(address, from.len())?;
+    /// `from` stays mapped, zeroed, unless the result says that it is lost.
+    pub(crate) fn take_over<V: Vm>(
+        &self,
+        vm: &V,
+        tally: &Tally,
+        from: Span,
+        size: usize,
+    ) -> (Option<usize>, Moved) {
+        let Some(address) = self.take(vm, tally, size, 1) else {
+            return (None, Moved::Failed);
+        };
+        let Some(to) = Span::new(address, from.len()) else {
+            return (None, Moved::Failed);
+        };
         // SAFETY: `from` belongs to a block whose holder asked to move it, `to` is a fresh mapping;
         // they cannot overlap (1), and nobody else uses either (2).
-        if unsafe { vm.move_pages(from, to) }.is_ok() {
-            tally.call(Call::Mremap, from.len());
-            return Some(address);
+        let moved = unsafe { move_pages(vm, tally, from, to) };
+        match moved {
+            Moved::Done | Moved::SourceLost => return (Some(address), moved),
+            Moved::Failed => {
+                self.give_back(vm, tally, address);
+            }
+            // Its addresses may be somebody else's by now.
+            Moved::TargetLost => {
+                self.remove(address);
+            }
         }
-        tally.failed(Call::Mremap);
-        self.give_back(vm, tally, address);
-        None
+        (None, moved)
     }
+}
+
+/// How a move of pages ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moved {
+    /// The pages are at the target; the source is mapped and zeroed.
+    Done,
+    /// The pages are at the target; the source's addresses are no longer the heap's.
+    SourceLost,
+    /// Nothing moved.
+    Failed,
+    /// Nothing moved; the target's addresses are no longer the heap's.
+    TargetLost,
+}
+
+/// Moves the pages of `from` to `to` and counts the call.
+///
+/// # Safety
+/// 1. and 2. of [`Vm::move_pages`].
+pub(crate) unsafe fn move_pages<V: Vm>(vm: &V, tally: &Tally, from: Span, to: Span) -> Moved {
+    // SAFETY: the caller's (1, 2).
+    let moved = match unsafe { vm.move_pages(from, to) } {
+        Ok(()) => Moved::Done,
+        Err(Errno::ENOTRECOVERABLE) => Moved::SourceLost,
+        Err(Errno::EIDRM) => Moved::TargetLost,
+        Err(_) => Moved::Failed,
+    };
+    match moved {
+        Moved::Done | Moved::SourceLost => tally.call(Call::Mremap, from.len()),
+        Moved::Failed | Moved::TargetLost => tally.failed(Call::Mremap),
+    }
+    moved
 }

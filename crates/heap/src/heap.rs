@@ -20,6 +20,7 @@ use crate::layout::{GRANULE, PAGE};
 use crate::local::Local;
 use crate::options::{Options, Setting};
 use crate::pages::Ground;
+use crate::pocket::KEPT_MAX;
 use crate::registry::Registry;
 use crate::shelf::Shelf;
 use crate::slab::State;
@@ -173,6 +174,13 @@ impl<V: Vm> Heap<V> {
             return self.allocate_in_handler(size, 16);
         }
         let _busy = local.enter();
+        if size > class::LARGEST
+            && size <= KEPT_MAX
+            && let Some(thread) = local.thread()
+            && let Some(address) = thread.pocket.take(size.next_multiple_of(PAGE))
+        {
+            return Some(address);
+        }
         self.settle(local);
         if self.checking() {
             return self.allocate_checked(local, size, 16);
@@ -236,6 +244,7 @@ impl<V: Vm> Heap<V> {
         let _busy = local.enter();
         self.settle(local);
         let piece = self.allocate_large(local, size, PAGE)?;
+        self.watch_clock(local);
         // SAFETY: `soiled` is at most the piece's length, and the piece is ours until returned.
         unsafe { fill(piece.address, piece.soiled, 0) };
         Some(piece.address)
@@ -437,6 +446,9 @@ impl<V: Vm> Heap<V> {
         }
         let _busy = local.enter();
         self.settle(local);
+        if let Some(thread) = local.thread() {
+            self.empty_pocket(local, thread);
+        }
         self.ebb_now(local) != 0
     }
 

@@ -13,7 +13,7 @@
 
 use crate::heap::Heap;
 use crate::layout::PAGE;
-use crate::local::Local;
+use crate::local::{Local, Thread};
 use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicUsize, Relaxed, Release, Token};
 use crate::tide::Reach;
 use core::time::Duration;
@@ -84,6 +84,7 @@ impl<V: Vm> Heap<V> {
     /// After memory came free and there are `dirty` pages of dirt: see to it that it is given back.
     #[inline]
     pub(crate) fn soiled(&self, local: &Local, dirty: usize) {
+        self.publish_sometimes();
         if dirty > 255 {
             self.rouse(local);
         }
@@ -95,6 +96,7 @@ impl<V: Vm> Heap<V> {
         }
         let helper = &self.tide.helper;
         if !self.helped() {
+            self.poise(local);
             self.watch_clock(local);
             return;
         }
@@ -104,6 +106,24 @@ impl<V: Vm> Heap<V> {
             let starter: fn() = unsafe { core::mem::transmute::<usize, fn()>(starter) };
             starter();
         }
+    }
+
+    /// Empties the thread's hand: without a helper the dirt is given back by whoever calls malloc
+    /// next, however seldom, so every call of this thread must take the slow path for a while.
+    fn poise(&self, local: &Local) {
+        if let Some(thread) = local.thread()
+            && !thread.poised.replace(true)
+        {
+            self.empty_hand(local, thread);
+            self.empty_pocket(local, thread);
+        }
+    }
+
+    /// Whether a poised thread still has something to wait for.
+    pub(crate) fn stays_poised(&self, thread: &Thread) -> bool {
+        let waiting = self.ground.dirty.load(Relaxed) + self.tide.stirred() != 0;
+        thread.poised.set(waiting);
+        waiting
     }
 
     /// Runs a tick here when one is due and no helper does it.

@@ -3,13 +3,14 @@
 //! Owns the choice between the three and how each grows: in place while there is room, otherwise by
 //! moving pages, not bytes, from 128 KiB on.
 
+use crate::direct::{Moved, move_pages};
 use crate::heap::Heap;
 use crate::layout::{CHUNK, GRANULE, PAGE, PAGES_PER_CHUNK, RUN_MAX};
-use crate::local::Local;
+use crate::local::{Local, Thread};
 use crate::pages::{NotAPiece, Piece};
+use crate::pocket::KEPT_MAX;
 use crate::stop::{Fault, stop};
 use crate::sync::Relaxed;
-use neap_abi::Call;
 use neap_os::unit::Span;
 use neap_os::vm::Vm;
 
@@ -19,6 +20,7 @@ const MOVE_MIN: usize = 128 << 10;
 impl<V: Vm> Heap<V> {
     /// A block of at least `size` bytes (more than a slab serves, or more strictly aligned).
     pub(crate) fn allocate_large(&self, local: &Local, size: usize, align: usize) -> Option<Piece> {
+        self.publish_sometimes();
         let bytes = size.max(1).checked_next_multiple_of(PAGE)?;
         let wants_own = size >= self.options.mmap_threshold.load(Relaxed)
             && self.direct.blocks.load(Relaxed) < self.options.mmap_max.load(Relaxed);
@@ -55,9 +57,40 @@ impl<V: Vm> Heap<V> {
 
     /// free of a run, an extent, or of nothing the heap knows.
     pub(crate) fn free_large(&self, local: &Local, address: usize) {
-        if let (true, Ok(length)) = (self.checking(), self.ground.find(address)) {
+        if let Ok(length) = self.ground.find(address) {
             self.usable_sealed(address, length, None);
+            if length <= KEPT_MAX && !self.checking() && self.put_in_pocket(local, address, length) {
+                return;
+            }
         }
+        self.put_down_piece(local, address);
+    }
+
+    /// Keeps a freed run in the thread's pocket. False if it must be put down at once.
+    fn put_in_pocket(&self, local: &Local, address: usize, bytes: usize) -> bool {
+        let Some(thread) = self.thread_of(local) else {
+            return false;
+        };
+        if thread.poised.get() {
+            return false;
+        }
+        if thread.pocket.put(address, bytes).is_err() {
+            stop(Fault::DoubleFree, address, None);
+        }
+        while let Some(other) = thread.pocket.overflow(false) {
+            self.put_down_piece(local, other);
+        }
+        true
+    }
+
+    /// Puts down every run in the thread's pocket.
+    pub(crate) fn empty_pocket(&self, local: &Local, thread: &Thread) {
+        while let Some(address) = thread.pocket.overflow(true) {
+            self.put_down_piece(local, address);
+        }
+    }
+
+    fn put_down_piece(&self, local: &Local, address: usize) {
         let returned = self
             .ground
             .enter(&self.vm, &self.tally, local.token())
@@ -118,9 +151,15 @@ impl<V: Vm> Heap<V> {
         let from = Span::new(address, have)?;
         let own = bytes >= self.options.mmap_threshold.load(Relaxed)
             && self.direct.blocks.load(Relaxed) < self.options.mmap_max.load(Relaxed);
-        if own && let Some(new) = self.direct.take_over(&self.vm, &self.tally, from, bytes) {
-            self.free_large(local, address);
-            return Some(new);
+        if own {
+            match self.direct.take_over(&self.vm, &self.tally, from, bytes) {
+                (Some(new), Moved::Done) => {
+                    self.put_down_piece(local, address);
+                    return Some(new);
+                }
+                (Some(new), _) => return Some(new),
+                (None, _) => {}
+            }
         }
         // What grew once will grow again: address space for half as much more costs nothing.
         let room = bytes.saturating_add(bytes / 2).max(GRANULE);
@@ -128,14 +167,17 @@ impl<V: Vm> Heap<V> {
         let to = Span::new(piece.address, have)?;
         // SAFETY: both blocks are in use, distinct, and their holders are this very call (1, 2).
         #[allow(unsafe_code)]
-        let moved = unsafe { self.vm.move_pages(from, to) };
-        if moved.is_ok() {
-            self.tally.call(Call::Mremap, have);
-            self.free_large(local, address);
-            return Some(piece.address);
+        let moved = unsafe { move_pages(&self.vm, &self.tally, from, to) };
+        // A block whose addresses were lost stays in use for ever: nobody may be given them.
+        match moved {
+            Moved::Done => self.put_down_piece(local, address),
+            Moved::SourceLost => {}
+            Moved::Failed => {
+                self.put_down_piece(local, piece.address);
+                return None;
+            }
+            Moved::TargetLost => return None,
         }
-        self.tally.failed(Call::Mremap);
-        self.free_large(local, piece.address);
-        None
+        Some(piece.address)
     }
 }

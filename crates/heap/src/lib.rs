@@ -42,6 +42,8 @@ mod pages;
 
 mod shelf;
 
+mod pocket;
+
 mod local;
 
 mod stop;

@@ -9,6 +9,7 @@
 
 use crate::block::Block;
 use crate::class::{COUNT, Class, SLOTS};
+use crate::pocket::Pocket;
 use crate::sync::{AtomicUsize, Token};
 use core::cell::Cell;
 
@@ -60,6 +61,10 @@ pub(crate) struct Thread {
     opened: Cell<u32>,
     /// Blocks this thread took from the shelves of each class before it gets slabs of its own.
     served: [Cell<u8>; COUNT],
+    /// Runs of pages freed and not put down yet.
+    pub(crate) pocket: Pocket,
+    /// The thread's hand is kept empty so that every malloc looks at the clock (see `crate::helper`).
+    pub(crate) poised: Cell<bool>,
     /// The next unused record (see `crate::registry`).
     pub(crate) next_idle: AtomicUsize,
     /// Slow paths until the clock is looked at.

@@ -441,23 +441,13 @@ impl<V: Vm> Pages<'_, V> {
 
     fn take_run_of(&self, chunk: u32, count: usize, align: usize) -> Option<Piece> {
         let record = self.window().chunk(chunk);
-        let mut longest = 0;
-        let mut first = record.free.next_set(0);
-        while first < PAGES_PER_CHUNK {
-            let end = record.free.next_clear(first);
-            longest = longest.max(end - first);
-            let at = first.next_multiple_of(align);
-            if at + count <= end {
-                let run = Run { first: at, count };
-                record.heads.set(Run { first: at, count: 1 });
-                return Some(self.begin_piece(chunk, record, run));
-            }
-            first = record.free.next_set(end);
+        if let Some(first) = record.free.find_run(count, align) {
+            record.heads.set(Run { first, count: 1 });
+            return Some(self.begin_piece(chunk, record, Run { first, count }));
         }
-        // Nothing fits: now the length of the longest run is known exactly.
         if align == 1 {
-            record.largest.store(longest as u32, Relaxed);
-            self.window().group(chunk / 64).set_largest(chunk, longest);
+            record.largest.store(count as u32 - 1, Relaxed);
+            self.window().group(chunk / 64).set_largest(chunk, count - 1);
         }
         None
     }

@@ -34,6 +34,9 @@ impl<V: Vm> Heap<V> {
             served.set(served.get() + 1);
             return self.allocate_shared(local, class);
         }
+        if thread.poised.get() && self.stays_poised(thread) {
+            return self.take_single(local, thread, class);
+        }
         let run = match self.refill(local, thread, class) {
             Some(run) => run,
             None => {
@@ -52,16 +55,36 @@ impl<V: Vm> Heap<V> {
         Some(run.address())
     }
 
+    /// The first slab of the thread's list for `class`, brought from elsewhere if the list is empty.
+    fn first_slab(&self, local: &Local, thread: &Thread, class: Class) -> Option<u32> {
+        loop {
+            if let Some(granule) = thread.list(class).get().checked_sub(1) {
+                return Some(granule);
+            }
+            let recalled = self.recall_dry(local, thread) && thread.list(class).get() != 0;
+            if !recalled && !self.claim_shelved(local, thread, class) {
+                self.open_slab(local, thread, class)?;
+            }
+        }
+    }
+
+    /// One free block of `class`, leaving the thread's hand empty.
+    fn take_single(&self, local: &Local, thread: &Thread, class: Class) -> Option<usize> {
+        loop {
+            let granule = self.first_slab(local, thread, class)?;
+            let slab = self.window().slab(granule);
+            if let Some(block) = slab.take_one(self.window().granule_base(granule)) {
+                return Some(block.address());
+            }
+            self.unlink(thread, class, granule);
+            self.keep_dry(local, thread, granule);
+        }
+    }
+
     /// A list of free blocks of `class`, all of one slab, counted as used.
     fn refill(&self, local: &Local, thread: &Thread, class: Class) -> Option<Block> {
         loop {
-            let Some(granule) = thread.list(class).get().checked_sub(1) else {
-                let recalled = self.recall_dry(local, thread) && thread.list(class).get() != 0;
-                if !recalled && !self.claim_shelved(local, thread, class) {
-                    self.open_slab(local, thread, class)?;
-                }
-                continue;
-            };
+            let granule = self.first_slab(local, thread, class)?;
             let slab = self.window().slab(granule);
             let base = self.window().granule_base(granule);
             if let Some(run) = slab.detach() {
@@ -129,6 +152,7 @@ impl<V: Vm> Heap<V> {
 
     /// A granule that no slab uses.
     pub(crate) fn new_granule(&self, local: &Local) -> Option<u32> {
+        self.publish_sometimes();
         loop {
             if let Some(granule) = self.ground.take_granule() {
                 return Some(granule);
@@ -436,13 +460,8 @@ impl<V: Vm> Heap<V> {
 
     /// Gives back everything a finishing thread has: the blocks in its hand, then its slabs.
     pub(crate) fn surrender(&self, local: &Local, thread: &Thread) {
-        for head in local.heads.iter().chain(thread.mids()) {
-            let mut at = head.take();
-            while let Some(block) = at {
-                at = block.next();
-                self.put_down(local, block);
-            }
-        }
+        self.empty_hand(local, thread);
+        self.empty_pocket(local, thread);
         for class in Class::all() {
             while let Some(granule) = thread.list(class).get().checked_sub(1) {
                 self.unlink(thread, class, granule);
@@ -452,6 +471,17 @@ impl<V: Vm> Heap<V> {
         while let Some(granule) = thread.oldest_dry(true) {
             self.window().slab(granule).seat.store(0, Relaxed);
             self.let_go(local, granule);
+        }
+    }
+
+    /// Puts down every block in the thread's hand.
+    pub(crate) fn empty_hand(&self, local: &Local, thread: &Thread) {
+        for head in local.heads.iter().chain(thread.mids()) {
+            let mut at = head.take();
+            while let Some(block) = at {
+                at = block.next();
+                self.put_down(local, block);
+            }
         }
     }
 

@@ -37,6 +37,12 @@ impl Tally {
         unsafe { &*core::ptr::with_exposed_provenance::<Page>(shared) }
     }
 
+    /// Whether somebody outside is reading along.
+    #[inline]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.load(Relaxed) != 0
+    }
+
     /// Starts the page: its identity and its birth.
     pub(crate) fn begin(&self, pid: u32, now_ns: u64, backend: neap_abi::Backend) {
         let page = self.page();

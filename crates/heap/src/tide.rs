@@ -40,6 +40,8 @@ pub(crate) struct Tide {
     pub(crate) tick_ms: AtomicU32,
     /// When the next tick is due, for slow paths that run ticks themselves.
     pub(crate) due_ns: AtomicU64,
+    /// When slow paths publish the next count.
+    pub(crate) publish_ns: AtomicU64,
     /// Pages of shelved slabs that came free since the last pass over the shelves.
     stirred: AtomicUsize,
     /// Pages given back since the last judgement.
@@ -63,6 +65,7 @@ impl Tide {
             lock: Lock::new(),
             tick_ms: AtomicU32::new(TICK_MS_MIN),
             due_ns: AtomicU64::new(0),
+            publish_ns: AtomicU64::new(0),
             stirred: AtomicUsize::new(0),
             given: AtomicUsize::new(0),
             judged: AtomicU32::new(0),
