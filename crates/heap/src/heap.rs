@@ -191,6 +191,10 @@ impl<V: Vm> Heap<V> {
             self.allocate_large(local, size, PAGE).map(|piece| piece.address)
         };
         self.watch_clock(local);
+        if let (Some(address), true) = (address, self.perturb() != 0) {
+            // SAFETY: the block has at least `size` bytes and is ours until returned.
+            unsafe { fill(address, size, !self.perturb()) };
+        }
         address
     }
 
@@ -429,13 +433,18 @@ impl<V: Vm> Heap<V> {
     }
 
     /// Changes a setting while the program runs.
-    pub fn set(&self, setting: Setting, amount: usize) {
+    pub fn set(&self, local: &Local, setting: Setting, amount: usize) {
         match setting {
             Setting::TrimThreshold => self.options.trim_threshold.store(amount, Relaxed),
             Setting::TopPad => self.ground.top_pad.store(amount, Relaxed),
             Setting::MmapThreshold => self.options.mmap_threshold.store(amount, Relaxed),
             Setting::MmapMax => self.options.mmap_max.store(amount, Relaxed),
             Setting::Perturb => self.options.perturb.store((amount & 0xff) as u8, Relaxed),
+        }
+        if let (Setting::Perturb, Some(thread), false) = (setting, local.thread(), local.is_busy()) {
+            // Blocks and slabs in this thread's hands would go round the fills.
+            let _busy = local.enter();
+            self.surrender(local, thread);
         }
     }
 
@@ -457,6 +466,12 @@ impl<V: Vm> Heap<V> {
     #[must_use]
     pub fn is_checking(&self) -> bool {
         self.checking()
+    }
+
+    /// The byte that fills freed blocks, or 0.
+    #[inline]
+    pub(crate) fn perturb(&self) -> u8 {
+        self.options.perturb.load(Relaxed)
     }
 
     #[inline]

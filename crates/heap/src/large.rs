@@ -4,7 +4,7 @@
 //! moving pages, not bytes, from 128 KiB on.
 
 use crate::direct::{Moved, move_pages};
-use crate::heap::Heap;
+use crate::heap::{Heap, fill};
 use crate::layout::{CHUNK, GRANULE, PAGE, PAGES_PER_CHUNK, RUN_MAX};
 use crate::local::{Local, Thread};
 use crate::pages::{NotAPiece, Piece};
@@ -59,7 +59,13 @@ impl<V: Vm> Heap<V> {
     pub(crate) fn free_large(&self, local: &Local, address: usize) {
         if let Ok(length) = self.ground.find(address) {
             self.usable_sealed(address, length, None);
-            if length <= KEPT_MAX && !self.checking() && self.put_in_pocket(local, address, length) {
+            if self.perturb() != 0 {
+                // SAFETY: the block is no longer the program's.
+                #[allow(unsafe_code)]
+                unsafe {
+                    fill(address, length, self.perturb());
+                }
+            } else if length <= KEPT_MAX && !self.checking() && self.put_in_pocket(local, address, length) {
                 return;
             }
         }

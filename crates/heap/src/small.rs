@@ -7,7 +7,7 @@
 
 use crate::block::Block;
 use crate::class::{self, Class};
-use crate::heap::Heap;
+use crate::heap::{Heap, fill};
 use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::local::{Local, Thread};
 use crate::slab::{Due, Freed, Slab, State};
@@ -29,6 +29,10 @@ impl<V: Vm> Heap<V> {
         let Some(thread) = self.thread_of(local) else {
             return self.allocate_shared(local, class);
         };
+        if self.perturb() != 0 {
+            // Slabs that nobody owns: every free into them comes through `free_small`.
+            return self.allocate_shared(local, class);
+        }
         let served = thread.served(class);
         if served.get() < SLOW_START && self.registry.threads() > 1 {
             served.set(served.get() + 1);
@@ -352,6 +356,10 @@ impl<V: Vm> Heap<V> {
         let Some(class) = slab.class() else {
             stop(Fault::DoubleFree, address, None)
         };
+        if self.perturb() != 0 {
+            // SAFETY: the block is no longer the program's (1).
+            unsafe { fill(address, class.size(), self.perturb()) };
+        }
         match slab.free_remotely(base, block, thread.is_some()) {
             Freed::Handed => {}
             Freed::Claimed => {

@@ -26,7 +26,7 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
         (Setting::TopPad | Setting::MmapMax, Err(_)) => return 0,
     };
     neap_heap::start();
-    neap_heap::heap().set(setting, amount);
+    neap_heap::heap().set(neap_heap::local(), setting, amount);
     1
 }
 
