@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+use crate::census::Census;
+use crate::options::Setting;
 use crate::process::{heap, local, ready};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{null_mut, with_exposed_provenance_mut};
@@ -94,6 +96,66 @@ pub unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
 pub unsafe fn usable(block: *mut u8) -> usize {
     // SAFETY: the caller's (1).
     unsafe { heap().usable(block.expose_provenance()) }
+}
+
+/// [`crate::Heap::trim`].
+#[inline(never)]
+#[must_use]
+pub fn trim() -> bool {
+    let local = local();
+    ready(local);
+    heap().trim(local)
+}
+
+/// [`crate::Heap::set`].
+#[inline(never)]
+pub fn set(setting: Setting, amount: usize) {
+    let local = local();
+    ready(local);
+    heap().set(local, setting, amount);
+}
+
+/// [`crate::Heap::census`].
+#[inline(never)]
+#[must_use]
+pub fn census() -> Census {
+    heap().census()
+}
+
+/// Whether this is checking mode.
+#[inline]
+#[must_use]
+pub fn is_checking() -> bool {
+    heap().is_checking()
+}
+
+/// [`crate::Heap::check_size`].
+///
+/// # Safety
+/// 1. `block` is null or came from these functions and was not freed since.
+#[inline(never)]
+pub unsafe fn check_size(block: *mut u8, size: usize, align: usize) {
+    // SAFETY: the caller's (1).
+    unsafe { heap().check_size(block.expose_provenance(), size, align) };
+}
+
+/// Runs `change` while no helper lives.
+#[inline]
+pub fn without_helper<T>(change: impl FnOnce() -> T) -> T {
+    hold_helper();
+    let result = change();
+    release_helper();
+    result
+}
+
+#[inline(never)]
+fn hold_helper() {
+    heap().hold_helper();
+}
+
+#[inline(never)]
+fn release_helper() {
+    heap().release_helper();
 }
 
 /// The allocator of a Rust program:

@@ -435,10 +435,10 @@ impl<V: Vm> Heap<V> {
     /// Changes a setting while the program runs.
     pub fn set(&self, local: &Local, setting: Setting, amount: usize) {
         match setting {
-            Setting::TrimThreshold => self.options.trim_threshold.store(amount, Relaxed),
+            Setting::TrimThreshold => self.options.trim_threshold.set(amount),
             Setting::TopPad => self.ground.top_pad.store(amount, Relaxed),
-            Setting::MmapThreshold => self.options.mmap_threshold.store(amount, Relaxed),
-            Setting::MmapMax => self.options.mmap_max.store(amount, Relaxed),
+            Setting::MmapThreshold => self.options.mmap_threshold.set(amount),
+            Setting::MmapMax => self.options.mmap_max.set(amount),
             Setting::Perturb => self.options.perturb.store((amount & 0xff) as u8, Relaxed),
         }
         if let (Setting::Perturb, Some(thread), false) = (setting, local.thread(), local.is_busy()) {

@@ -24,7 +24,7 @@ use neap_os::vm::Vm;
 
 const STACK_BYTES: usize = 32 << 10;
 /// Without anything to do for so long the helper ends.
-const LINGER_MS: u32 = 200;
+const LINGER_MS: usize = 200;
 /// Slow paths of one thread between two looks at the clock.
 const LOOK_EVERY: u32 = 64;
 const NONE: u32 = 0;
@@ -66,7 +66,7 @@ impl Helper {
 impl<V: Vm> Heap<V> {
     /// Whether this heap has, or may start, a helper.
     fn helped(&self) -> bool {
-        self.options.helper.load(Relaxed) && self.tide.helper.starter.load(Relaxed) != 0
+        !self.options.helper_off.load(Relaxed) && self.tide.helper.starter.load(Relaxed) != 0
     }
 
     /// Has `starter` called when a helper is wanted.
@@ -77,15 +77,14 @@ impl<V: Vm> Heap<V> {
     /// Whether there is more to give back than is let lie.
     pub(crate) fn much_dirt(&self) -> bool {
         let pages = self.ground.dirty.load(Relaxed) + self.tide.stirred();
-        let twentieth = self.tally.page().held_bytes.load(Relaxed) as usize / PAGE / 20;
-        pages > (self.options.trim_threshold.load(Relaxed) / PAGE).min(twentieth.max(256))
+        pages > self.options.trim_threshold.get() / PAGE
     }
 
     /// After memory came free and there are `dirty` pages of dirt: see to it that it is given back.
     #[inline]
     pub(crate) fn soiled(&self, local: &Local, dirty: usize) {
         self.publish_sometimes();
-        if dirty > 255 {
+        if dirty > self.options.trim_threshold.get() / PAGE {
             self.rouse(local);
         }
     }
@@ -129,7 +128,8 @@ impl<V: Vm> Heap<V> {
     /// Runs a tick here when one is due and no helper does it.
     #[inline]
     pub(crate) fn watch_clock(&self, local: &Local) {
-        if self.helped() || self.ground.dirty.load(Relaxed) + self.tide.stirred() == 0 {
+        let nothing = self.ground.dirty.load(Relaxed) + self.tide.stirred() == 0;
+        if self.helped() || nothing || self.options.trim_threshold.get() == usize::MAX {
             return;
         }
         if let Some(thread) = local.thread() {
@@ -145,7 +145,7 @@ impl<V: Vm> Heap<V> {
         if now < due {
             return;
         }
-        let next = now + u64::from(self.tide.tick_ms.load(Relaxed)) * 1_000_000;
+        let next = now + self.tide.tick_ms.get() as u64 * 1_000_000;
         if self
             .tide
             .due_ns
@@ -213,7 +213,7 @@ impl Heap<Linux> {
                 page.helper_alive.store(1, Relaxed);
             }
             Err(_) => {
-                self.options.helper.store(false, Relaxed);
+                self.options.helper_off.store(true, Relaxed);
                 helper.state.store(NONE, Release);
             }
         }
@@ -237,9 +237,9 @@ impl Heap<Linux> {
         let mut idle_ms = 0;
         loop {
             let bell = helper.bell.load(Acquire);
-            let tick_ms = self.tide.tick_ms.load(Relaxed);
+            let tick_ms = self.tide.tick_ms.get();
             if helper.holds.load(Acquire) == 0 {
-                let pause = Duration::from_millis(u64::from(tick_ms));
+                let pause = Duration::from_millis(tick_ms as u64);
                 let _ = neap_os::futex::wait(&helper.bell, bell, Some(pause));
             }
             let held = helper.holds.load(Acquire) != 0;

@@ -22,8 +22,8 @@ impl<V: Vm> Heap<V> {
     pub(crate) fn allocate_large(&self, local: &Local, size: usize, align: usize) -> Option<Piece> {
         self.publish_sometimes();
         let bytes = size.max(1).checked_next_multiple_of(PAGE)?;
-        let wants_own = size >= self.options.mmap_threshold.load(Relaxed)
-            && self.direct.blocks.load(Relaxed) < self.options.mmap_max.load(Relaxed);
+        let wants_own = size >= self.options.mmap_threshold.get()
+            && self.direct.blocks.load(Relaxed) < self.options.mmap_max.get();
         if wants_own && let Some(piece) = self.allocate_direct(size, align) {
             return Some(piece);
         }
@@ -129,7 +129,7 @@ impl<V: Vm> Heap<V> {
         let bytes = size.checked_next_multiple_of(PAGE)?;
         if self.window().offset(address).is_none() {
             // A mapping that would shrink to a fraction is better replaced by a block of the window.
-            if size < self.options.mmap_threshold.load(Relaxed) / 2 && size < have / 4 {
+            if size < self.options.mmap_threshold.get() / 2 && size < have / 4 {
                 return None;
             }
             return self.direct.resize(&self.vm, &self.tally, address, size);
@@ -155,8 +155,8 @@ impl<V: Vm> Heap<V> {
     /// Moves the pages of a block of the window to a larger place.
     fn move_piece(&self, local: &Local, address: usize, have: usize, bytes: usize) -> Option<usize> {
         let from = Span::new(address, have)?;
-        let own = bytes >= self.options.mmap_threshold.load(Relaxed)
-            && self.direct.blocks.load(Relaxed) < self.options.mmap_max.load(Relaxed);
+        let own = bytes >= self.options.mmap_threshold.get()
+            && self.direct.blocks.load(Relaxed) < self.options.mmap_max.get();
         if own {
             match self.direct.take_over(&self.vm, &self.tally, from, bytes) {
                 (Some(new), Moved::Done) => {

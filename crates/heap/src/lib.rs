@@ -24,6 +24,8 @@ mod layout;
 
 mod sync;
 
+mod knob;
+
 mod class;
 
 mod block;

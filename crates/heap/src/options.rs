@@ -3,26 +3,24 @@
 //! Owns the names, defaults and limits. A value that cannot be understood costs one line on standard
 //! error and keeps the default; in secure-execution mode (setuid) the environment is not read at all.
 
+use crate::knob::Knob;
 use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Relaxed};
 use neap_abi::Backend;
 use neap_os::env;
 use neap_os::out::Line;
 
-/// Requests from here on become mappings of their own.
-pub(crate) const MMAP_THRESHOLD: usize = 32 << 20;
-/// Mappings of their own at one time.
-pub(crate) const MMAP_MAX: usize = 65_536;
-/// Dirt below which no helper is started, in bytes.
-pub(crate) const TRIM_THRESHOLD: usize = 1 << 20;
-
 /// The settings. Those of mallopt may change while the program runs.
 pub(crate) struct Options {
-    pub(crate) mmap_threshold: AtomicUsize,
-    pub(crate) mmap_max: AtomicUsize,
-    pub(crate) trim_threshold: AtomicUsize,
+    /// Requests from here on, in bytes, become mappings of their own.
+    pub(crate) mmap_threshold: Knob<{ 32 << 20 }>,
+    /// How many of those there may be at one time.
+    pub(crate) mmap_max: Knob<65_536>,
+    /// Bytes of dirt that are let lie without a helper; `usize::MAX`: never give back unasked.
+    pub(crate) trim_threshold: Knob<{ 1 << 20 }>,
     /// M_PERTURB: 0, or the byte whose complement fills new blocks and which fills freed ones.
     pub(crate) perturb: AtomicU8,
-    pub(crate) helper: AtomicBool,
+    /// Whether helpers are ruled out.
+    pub(crate) helper_off: AtomicBool,
     pub(crate) check: AtomicBool,
 }
 
@@ -64,11 +62,11 @@ fn complain(name: &str, value: &[u8], wanted: &str) {
 impl Options {
     pub(crate) const fn new() -> Options {
         Options {
-            mmap_threshold: AtomicUsize::new(MMAP_THRESHOLD),
-            mmap_max: AtomicUsize::new(MMAP_MAX),
-            trim_threshold: AtomicUsize::new(TRIM_THRESHOLD),
+            mmap_threshold: Knob::new(),
+            mmap_max: Knob::new(),
+            trim_threshold: Knob::new(),
             perturb: AtomicU8::new(0),
-            helper: AtomicBool::new(true),
+            helper_off: AtomicBool::new(false),
             check: AtomicBool::new(false),
         }
     }
@@ -90,7 +88,7 @@ impl Options {
         }
         match env::lookup("NEAP_HELPER") {
             None | Some(b"auto" | b"") => {}
-            Some(b"off") => self.helper.store(false, Relaxed),
+            Some(b"off") => self.helper_off.store(true, Relaxed),
             Some(other) => complain("NEAP_HELPER", other, "auto or off"),
         }
         match env::lookup("NEAP_CHECK") {
@@ -120,9 +118,9 @@ impl Options {
                 continue;
             };
             match name {
-                b"mmap_threshold" => self.mmap_threshold.store(value, Relaxed),
-                b"mmap_max" => self.mmap_max.store(value, Relaxed),
-                b"trim_threshold" => self.trim_threshold.store(value, Relaxed),
+                b"mmap_threshold" => self.mmap_threshold.set(value),
+                b"mmap_max" => self.mmap_max.set(value),
+                b"trim_threshold" => self.trim_threshold.set(value),
                 b"top_pad" => pad.store(value, Relaxed),
                 b"perturb" => self.perturb.store((value & 0xff) as u8, Relaxed),
                 _ => {}

@@ -7,10 +7,11 @@
 
 use crate::bits::Run;
 use crate::chunk::{Chunk, Kind, LEVELS, group_bit};
+use crate::knob::Knob;
 use crate::layout::{
     CHUNK, CHUNK_SHIFT, GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE,
 };
-use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicUsize, Held, Lock, Relaxed, Token};
+use crate::sync::{AcqRel, Acquire, AtomicUsize, Held, Lock, Relaxed, Token};
 use crate::tally::Tally;
 use crate::window::Window;
 use neap_os::vm::Vm;
@@ -34,9 +35,9 @@ pub(crate) struct Ground {
 /// Pages that were given back and wanted again soon after (see `crate::tide`).
 pub(crate) struct Regret {
     /// Ticks so far; starts at 1 so that 0 can mean never.
-    pub(crate) now: AtomicU32,
+    pub(crate) now: Knob<1>,
     /// Ticks within which wanting a page again is regretted.
-    pub(crate) ticks: AtomicU32,
+    pub(crate) ticks: Knob<40>,
     pub(crate) pages: AtomicUsize,
 }
 
@@ -44,7 +45,7 @@ impl Regret {
     /// Notes that `pages` that are not resident are wanted from a chunk that gave some back at
     /// tick `at`.
     fn note(&self, at: u32, pages: usize) {
-        if at != 0 && pages != 0 && self.now.load(Relaxed).wrapping_sub(at) <= self.ticks.load(Relaxed) {
+        if at != 0 && pages != 0 && (self.now.get() as u32).wrapping_sub(at) as usize <= self.ticks.get() {
             self.pages.fetch_add(pages, Relaxed);
         }
     }
@@ -89,8 +90,8 @@ impl Ground {
             granule_hint: AtomicUsize::new(0),
             top_pad: AtomicUsize::new(0),
             regret: Regret {
-                now: AtomicU32::new(1),
-                ticks: AtomicU32::new(40),
+                now: Knob::new(),
+                ticks: Knob::new(),
                 pages: AtomicUsize::new(0),
             },
         }

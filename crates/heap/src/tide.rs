@@ -19,25 +19,26 @@ use crate::bits::Run;
 use crate::chunk::{Chunk, Kind, group_bit};
 use crate::class::Class;
 use crate::heap::Heap;
+use crate::knob::Knob;
 use crate::layout::{GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE};
 use crate::local::Local;
 use crate::pages::Regret;
-use crate::sync::{AcqRel, AtomicU32, AtomicU64, AtomicUsize, Lock, Relaxed, Token};
+use crate::sync::{AcqRel, AtomicU64, AtomicUsize, Lock, Relaxed, Token};
 use neap_abi::Call;
 use neap_os::unit::Span;
 use neap_os::vm::Vm;
 
 /// The shortest and the longest tick.
-pub(crate) const TICK_MS_MIN: u32 = 25;
-const TICK_MS_MAX: u32 = 800;
+pub(crate) const TICK_MS_MIN: usize = 25;
+const TICK_MS_MAX: usize = 800;
 /// Within this time wanting a page again is regretted.
-const REGRET_MS: u32 = 1000;
+const REGRET_MS: usize = 1000;
 /// Ranges collected before they are discarded, outside the lock.
 const BATCH: usize = 64;
 
 pub(crate) struct Tide {
     pub(crate) lock: Lock,
-    pub(crate) tick_ms: AtomicU32,
+    pub(crate) tick_ms: Knob<TICK_MS_MIN>,
     /// When the next tick is due, for slow paths that run ticks themselves.
     pub(crate) due_ns: AtomicU64,
     /// When slow paths publish the next count.
@@ -46,7 +47,7 @@ pub(crate) struct Tide {
     stirred: AtomicUsize,
     /// Pages given back since the last judgement.
     given: AtomicUsize,
-    judged: AtomicU32,
+    judged: AtomicUsize,
     pub(crate) helper: crate::helper::Helper,
 }
 
@@ -63,12 +64,12 @@ impl Tide {
     pub(crate) const fn new() -> Tide {
         Tide {
             lock: Lock::new(),
-            tick_ms: AtomicU32::new(TICK_MS_MIN),
+            tick_ms: Knob::new(),
             due_ns: AtomicU64::new(0),
             publish_ns: AtomicU64::new(0),
             stirred: AtomicUsize::new(0),
             given: AtomicUsize::new(0),
-            judged: AtomicU32::new(0),
+            judged: AtomicUsize::new(0),
             helper: crate::helper::Helper::new(),
         }
     }
@@ -85,8 +86,8 @@ impl Tide {
 
     /// Once a second: were we too hasty?
     fn judge(&self, regret: &Regret) -> usize {
-        let now = regret.now.load(Relaxed);
-        let tick = self.tick_ms.load(Relaxed);
+        let now = regret.now.get();
+        let tick = self.tick_ms.get();
         if now.wrapping_sub(self.judged.load(Relaxed)) < REGRET_MS / tick {
             return 0;
         }
@@ -100,8 +101,8 @@ impl Tide {
         } else {
             tick
         };
-        self.tick_ms.store(next, Relaxed);
-        regret.ticks.store(REGRET_MS / next, Relaxed);
+        self.tick_ms.set(next);
+        regret.ticks.set(REGRET_MS / next);
         regretted
     }
 }
@@ -120,7 +121,10 @@ impl<V: Vm> Heap<V> {
                 None => return 0,
             },
         };
-        self.ground.regret.now.fetch_add(1, Relaxed);
+        self.ground
+            .regret
+            .now
+            .set(self.ground.regret.now.get().wrapping_add(1));
         let mut given = self.sweep_shelves(token, reach);
         for group in 0..self.window().group_count() {
             let mut due = self.window().group(group).due.swap(0, AcqRel);
@@ -166,7 +170,7 @@ impl<V: Vm> Heap<V> {
         if given != 0 {
             record
                 .purged_at
-                .store(self.ground.regret.now.load(Relaxed), Relaxed);
+                .store(self.ground.regret.now.get() as u32, Relaxed);
         }
         given
     }

@@ -55,12 +55,14 @@ impl Line {
     }
 
     /// Adds text.
+    #[inline(never)]
     pub fn text(&mut self, text: &str) -> &mut Line {
         self.push(text.as_bytes());
         self
     }
 
     /// Adds bytes of unknown origin: printable ASCII as it is, the rest as `?`.
+    #[inline(never)]
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Line {
         for &byte in bytes {
             let shown = if byte == b' ' || byte.is_ascii_graphic() {
@@ -92,12 +94,14 @@ impl Line {
     }
 
     /// Adds a decimal number.
+    #[inline(never)]
     pub fn dec(&mut self, value: u64) -> &mut Line {
         self.number(value, 10);
         self
     }
 
     /// Adds a hexadecimal number with `0x`.
+    #[inline(never)]
     pub fn hex(&mut self, value: usize) -> &mut Line {
         self.text("0x").number(value as u64, 16);
         self
@@ -105,6 +109,7 @@ impl Line {
 
     /// Adds a length in bytes with the largest binary unit that keeps it at 1 or more, to one decimal
     /// place, rounded down: `512 B`, `1.5 MiB`.
+    #[inline(never)]
     pub fn bytes(&mut self, bytes: usize) -> &mut Line {
         let (shift, unit) = match bytes {
             0..0x400 => return self.dec(bytes as u64).text(" B"),
@@ -122,6 +127,7 @@ impl Line {
     }
 
     /// Adds an error by name, or by number if it has none.
+    #[inline(never)]
     pub fn errno(&mut self, errno: Errno) -> &mut Line {
         match errno.name() {
             Some(name) => self.text(name),

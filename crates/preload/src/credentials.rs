@@ -25,13 +25,12 @@ macro_rules! without_helper {
                 crate::errno::set(Errno::ENOSYS);
                 return -1;
             }
-            neap_heap::heap().hold_helper();
-            // SAFETY: the symbol is the C library's function of this name and signature.
-            let result = unsafe {
-                core::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> c_int>(real)($($argument),*)
-            };
-            neap_heap::heap().release_helper();
-            result
+            neap_heap::global::without_helper(|| {
+                // SAFETY: the symbol is the C library's function of this name and signature.
+                unsafe {
+                    core::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> c_int>(real)($($argument),*)
+                }
+            })
         }
     )*};
 }

@@ -155,9 +155,9 @@ pub unsafe extern "C" fn free_aligned_sized(block: Pointer, align: usize, size: 
 /// 1. `block` is null or a block of ours in use.
 #[inline(always)]
 pub(crate) unsafe fn free_as(block: Pointer, size: usize, align: usize) {
-    if neap_heap::heap().is_checking() {
+    if global::is_checking() {
         // SAFETY: the caller's (1).
-        unsafe { neap_heap::heap().check_size(block.expose_provenance(), size, align) };
+        unsafe { global::check_size(block.cast(), size, align) };
     }
     // SAFETY: the caller's (1).
     unsafe { global::free(block.cast()) };

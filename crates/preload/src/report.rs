@@ -77,19 +77,19 @@ impl<T> Info<T> {
 /// mallinfo2(3).
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> Info<usize> {
-    info(&neap_heap::heap().census()).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+    info(&neap_heap::global::census()).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 /// mallinfo(3): what does not fit an int is shown as the largest int.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> Info<c_int> {
-    info(&neap_heap::heap().census()).map(|n| c_int::try_from(n).unwrap_or(c_int::MAX))
+    info(&neap_heap::global::census()).map(|n| c_int::try_from(n).unwrap_or(c_int::MAX))
 }
 
 /// malloc_stats(3): to standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let census = neap_heap::heap().census();
+    let census = neap_heap::global::census();
     let mut line = Line::new();
     line.text("neap: held ")
         .dec(census.held_bytes)
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     if options != 0 {
         return Errno::EINVAL.0;
     }
-    let census = neap_heap::heap().census();
+    let census = neap_heap::global::census();
     let put = |build: &dyn Fn(&mut Line)| {
         let mut line = Line::new();
         build(&mut line);

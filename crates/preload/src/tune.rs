@@ -25,8 +25,7 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
         (Setting::Perturb, Err(_)) => (value & 0xff).cast_unsigned() as usize,
         (Setting::TopPad | Setting::MmapMax, Err(_)) => return 0,
     };
-    neap_heap::start();
-    neap_heap::heap().set(neap_heap::local(), setting, amount);
+    neap_heap::global::set(setting, amount);
     1
 }
 
@@ -34,6 +33,5 @@ pub extern "C" fn mallopt(parameter: c_int, value: c_int) -> c_int {
 /// which glibc leaves at the top of its heap, has no use here.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
-    neap_heap::start();
-    c_int::from(neap_heap::heap().trim(neap_heap::local()))
+    c_int::from(neap_heap::global::trim())
 }
