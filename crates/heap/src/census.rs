@@ -4,10 +4,12 @@
 //! walk reads records that other threads are changing, so its result may be off by what happened
 //! meanwhile; blocks lying ready in a thread's hand count as live. It takes no lock.
 
+use crate::block;
 use crate::chunk::Kind;
 use crate::class::{COUNT, Class};
 use crate::heap::Heap;
 use crate::layout::GRANULES_PER_CHUNK;
+use crate::local::Local;
 use crate::slab::{Slab, State};
 use crate::sync::Relaxed;
 use neap_os::vm::Vm;
@@ -126,6 +128,28 @@ impl<V: Vm> Heap<V> {
         census.large_blocks = census
             .large_blocks
             .saturating_sub(waiting.min(census.direct_blocks));
+        census
+    }
+
+    /// Counts as [`Heap::census`], without what lies ready in the calling thread's own hand and pocket:
+    /// exact for a program of one thread.
+    pub fn census_without_hand(&self, local: &Local) -> Census {
+        let mut census = self.census();
+        let Some(thread) = local.thread() else {
+            return census;
+        };
+        for head in local.heads.iter().chain(thread.mids()) {
+            let Some(first) = head.get() else { continue };
+            let ready = block::iter(Some(first)).count() as u64;
+            // The blocks of one list are of one slab.
+            let class = self.class_at(first.address());
+            if let Some(count) = class.and_then(|class| census.blocks.get_mut(class.number())) {
+                *count = count.saturating_sub(ready);
+            }
+        }
+        let (runs, bytes) = thread.pocket.contents();
+        census.large_blocks = census.large_blocks.saturating_sub(runs);
+        census.large_bytes = census.large_bytes.saturating_sub(bytes);
         census
     }
 

@@ -115,11 +115,11 @@ pub fn set(setting: Setting, amount: usize) {
     heap().set(local, setting, amount);
 }
 
-/// [`crate::Heap::census`].
+/// [`crate::Heap::census_without_hand`] for the calling thread.
 #[inline(never)]
 #[must_use]
 pub fn census() -> Census {
-    heap().census()
+    heap().census_without_hand(local())
 }
 
 /// Whether this is checking mode.

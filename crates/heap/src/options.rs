@@ -48,11 +48,7 @@ pub(crate) struct Start {
 fn complain(name: &str, value: &[u8], wanted: &str) {
     let mut line = Line::new();
     line.text("neap: ").text(name).text("=");
-    // Bytes that are not plain text would spoil a terminal.
-    for byte in value.iter().take(64) {
-        let shown = [if (0x20..0x7f).contains(byte) { *byte } else { b'?' }];
-        line.text(core::str::from_utf8(&shown).unwrap_or("?"));
-    }
+    line.raw(value.get(..64).unwrap_or(value));
     line.text(" is not ")
         .text(wanted)
         .text("; the default is kept\n")

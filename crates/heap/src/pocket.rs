@@ -50,6 +50,11 @@ impl Pocket {
         Ok(())
     }
 
+    /// How many runs there are, and their bytes.
+    pub(crate) fn contents(&self) -> (u64, u64) {
+        (self.count.get() as u64, self.bytes.get() as u64)
+    }
+
     /// Whether another run may be put in.
     pub(crate) fn has_place(&self) -> bool {
         self.count.get() < PLACES

@@ -4,13 +4,13 @@
 //! are blocks that are mappings of their own. Blocks in threads' hands count as in use.
 #![allow(unsafe_code)]
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use neap_heap::Census;
 use neap_os::errno::Errno;
 use neap_os::out::Line;
 
 unsafe extern "C" {
-    fn fputs(text: *const c_char, stream: *mut c_void) -> c_int;
+    fn fwrite(data: *const c_void, size: usize, count: usize, stream: *mut c_void) -> usize;
 }
 
 /// `struct mallinfo` and `struct mallinfo2`: the same fields, of `int` and of `size_t`.
@@ -125,9 +125,10 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut c_void) -> c_i
     let put = |build: &dyn Fn(&mut Line)| {
         let mut line = Line::new();
         build(&mut line);
-        line.text("\n").raw(b"\0");
-        // SAFETY: the line ends in a zero byte; the caller gave a stream open for writing.
-        unsafe { fputs(line.as_bytes().as_ptr().cast(), stream) };
+        let text = line.text("\n").as_bytes();
+        // SAFETY: that many bytes; the caller gave a stream open for writing. A stream that fails
+        // keeps its own error mark.
+        unsafe { fwrite(text.as_ptr().cast(), 1, text.len(), stream) };
     };
     put(&|line| {
         line.text("<malloc version=\"neap-1\">");
