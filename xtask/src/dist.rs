@@ -26,14 +26,14 @@ pub(crate) fn lay_out() -> Outcome<PathBuf> {
     let command = to.join("bin/neap");
     let manuals = to.join("share/man/man1");
     make(&manuals)?;
-    check(Command::new(&command).args(["generate", "man"]).arg(&manuals))?;
+    check(Command::new(&command).args(["man", "--out"]).arg(&manuals))?;
     for (shell, file) in COMPLETIONS {
         let output = Command::new(&command)
-            .args(["generate", "completions", shell])
+            .args(["completions", shell])
             .output();
         let output = output.map_err(|e| at(&command, &e))?;
         if !output.status.success() {
-            return Err(format!("neap generate completions {shell}: {}", output.status));
+            return Err(format!("neap completions {shell}: {}", output.status));
         }
         let file = to.join(file);
         make(file.parent().unwrap_or(&to))?;
