@@ -85,6 +85,22 @@ impl<V: Vm> Heap<V> {
         }
     }
 
+    /// Calls `each` with every granule that is a slab, and its record.
+    pub(crate) fn each_slab(&self, mut each: impl FnMut(u32, &Slab)) {
+        for chunk in 0..self.window().chunk_count() {
+            let record = self.window().chunk(chunk);
+            if record.kind() != Kind::Slabs {
+                continue;
+            }
+            let mut taken = !record.granules_free.load(Relaxed);
+            while taken != 0 {
+                let granule = chunk * GRANULES_PER_CHUNK as u32 + taken.trailing_zeros();
+                taken &= taken - 1;
+                each(granule, self.window().slab(granule));
+            }
+        }
+    }
+
     /// Counts.
     pub fn census(&self) -> Census {
         let direct_blocks = self.direct.blocks.load(Relaxed) as u64;
@@ -102,28 +118,18 @@ impl<V: Vm> Heap<V> {
         if !self.window().is_open() {
             return census;
         }
-        for chunk in 0..self.window().chunk_count() {
-            let record = self.window().chunk(chunk);
-            if record.kind() != Kind::Slabs {
-                continue;
+        self.each_slab(|granule, slab| {
+            let Some(class) = slab.class() else { return };
+            let live = if slab.remote().state() == State::Checked {
+                self.live_checked(granule, class)
+            } else {
+                slab.live(class)
+            };
+            census.slabs += 1;
+            if let Some(count) = census.blocks.get_mut(class.number()) {
+                *count += u64::from(live);
             }
-            let mut taken = !record.granules_free.load(Relaxed);
-            while taken != 0 {
-                let granule = chunk * GRANULES_PER_CHUNK as u32 + taken.trailing_zeros();
-                taken &= taken - 1;
-                let slab = self.window().slab(granule);
-                let Some(class) = slab.class() else { continue };
-                let live = if slab.remote().state() == State::Checked {
-                    self.live_checked(granule, class)
-                } else {
-                    slab.live(class)
-                };
-                census.slabs += 1;
-                if let Some(count) = census.blocks.get_mut(class.number()) {
-                    *count += u64::from(live);
-                }
-            }
-        }
+        });
         let waiting = self.deferred().count() as u64;
         census.large_blocks = census
             .large_blocks

@@ -48,6 +48,9 @@ impl<V: Vm> Heap<V> {
     pub fn fork_child(&self, local: &Local) {
         self.fork_parent();
         self.tide.helper.after_fork();
+        if self.registry.threads() > 1 {
+            self.forget_others(local);
+        }
         self.registry.only_one(usize::from(local.thread().is_some()));
         let page = self.tally.page();
         page.helper_alive.store(0, Relaxed);

@@ -65,8 +65,10 @@ pub(crate) struct Thread {
     pub(crate) pocket: Pocket,
     /// The thread's hand is kept empty so that every malloc looks at the clock (see `crate::helper`).
     pub(crate) poised: Cell<bool>,
-    /// The next unused record (see `crate::registry`).
-    pub(crate) next_idle: AtomicUsize,
+    /// The `Local` of the thread that has this record, or 0, and the next of all records (see
+    /// `crate::registry`).
+    pub(crate) user: AtomicUsize,
+    pub(crate) next: AtomicUsize,
     /// Slow paths until the clock is looked at.
     pub(crate) until_tick: Cell<u32>,
 }

@@ -11,10 +11,13 @@ use crate::local::{Local, Thread};
 use crate::sync::{AtomicUsize, Lock, Relaxed};
 use neap_os::vm::Vm;
 
+/// The user of a record that nobody may use again: no `Local` lies there.
+const GONE: usize = 1;
+
 pub(crate) struct Registry {
     pub(crate) lock: Lock,
-    /// First unused record, linked by `next_idle`.
-    idle: AtomicUsize,
+    /// First of all records, linked by `next`.
+    records: AtomicUsize,
     threads: AtomicUsize,
     /// Called with each new thread's `Local`; a `fn(&Local)` as a number, 0 for none.
     watcher: AtomicUsize,
@@ -24,7 +27,7 @@ impl Registry {
     pub(crate) const fn new() -> Registry {
         Registry {
             lock: Lock::new(),
-            idle: AtomicUsize::new(0),
+            records: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             watcher: AtomicUsize::new(0),
         }
@@ -62,26 +65,16 @@ impl<V: Vm> Heap<V> {
     #[cold]
     fn begin_thread<'a>(&self, local: &'a Local) -> Option<&'a Thread> {
         let registry = &self.registry;
-        let address = {
-            let _held = registry.lock.lock(local.token());
-            let idle = registry.idle.load(Relaxed);
-            if idle != 0 {
-                // SAFETY: the list holds records that nobody uses; see below.
-                let next = unsafe { thread_at(idle) }.next_idle.load(Relaxed);
-                registry.idle.store(next, Relaxed);
-                idle
-            } else {
-                self.ground
-                    .enter(&self.vm, &self.tally, local.token())
-                    .scrap(size_of::<Thread>())?
-            }
-        };
-        // SAFETY: a record fresh from `scrap` (zeroed, mapped for ever, aligned to 64), or one that
-        // `finish_thread` emptied; taken off the list under the lock, so this thread's alone (1).
+        let (address, left_behind) = self.find_record(local)?;
+        // SAFETY: a record fresh from `scrap` (zeroed, mapped for ever, aligned to 64), one that
+        // `finish_thread` emptied, or one whose thread is gone; `user` makes it this thread's (1).
         unsafe { local.set_thread(address) };
         let thread = local.thread()?;
-        thread.reset();
-        let count = registry.threads.fetch_add(1, Relaxed) + 1;
+        if !left_behind {
+            thread.reset();
+            registry.threads.fetch_add(1, Relaxed);
+        }
+        let count = registry.threads.load(Relaxed);
         let page = self.tally.page();
         page.threads.store(count as u64, Relaxed);
         page.threads_peak.fetch_max(count as u64, Relaxed);
@@ -92,6 +85,61 @@ impl<V: Vm> Heap<V> {
             watcher(local);
         }
         Some(thread)
+    }
+
+    /// A record for the calling thread. If one is marked with this very `Local`, the thread that had
+    /// it ended unseen (a bare clone, a program out of thread-specific keys) and its storage came to
+    /// this one, with which it shares its name as an owner: then the record and all slabs in its lists
+    /// are taken over, as the second value says.
+    fn find_record(&self, local: &Local) -> Option<(usize, bool)> {
+        let _held = self.registry.lock.lock(local.token());
+        let mut unused = 0;
+        let mut at = self.registry.records.load(Relaxed);
+        while at != 0 {
+            // SAFETY: the list holds records (1).
+            let record = unsafe { thread_at(at) };
+            match record.user.load(Relaxed) {
+                0 => unused = at,
+                user if user == local.owner() => return Some((at, true)),
+                _ => {}
+            }
+            at = record.next.load(Relaxed);
+        }
+        if unused == 0 {
+            unused = self
+                .ground
+                .enter(&self.vm, &self.tally, local.token())
+                .scrap(size_of::<Thread>())?;
+            // SAFETY: fresh record memory, zeroed (1).
+            unsafe { thread_at(unused) }
+                .next
+                .store(self.registry.records.load(Relaxed), Relaxed);
+            self.registry.records.store(unused, Relaxed);
+        }
+        // SAFETY: from the list, or put there just now (1).
+        unsafe { thread_at(unused) }.user.store(local.owner(), Relaxed);
+        Some((unused, false))
+    }
+
+    /// In the child of fork(2): the slabs of the threads that did not come along become nobody's.
+    /// Their lists may be half changed, so what is free in them stays unused; what is freed into them
+    /// goes to their remote lists. Their records are not used again.
+    pub(crate) fn forget_others(&self, local: &Local) {
+        let mut at = self.registry.records.load(Relaxed);
+        while at != 0 {
+            // SAFETY: the list holds records (1).
+            let record = unsafe { thread_at(at) };
+            let user = record.user.load(Relaxed);
+            if user != 0 && user != local.owner() {
+                record.user.store(GONE, Relaxed);
+            }
+            at = record.next.load(Relaxed);
+        }
+        self.each_slab(|_, slab| {
+            if slab.owner.load(Relaxed) != local.owner() {
+                slab.owner.store(0, Relaxed);
+            }
+        });
     }
 
     /// Takes back all that the calling thread, which is about to end, holds. It may still call the
@@ -109,11 +157,8 @@ impl<V: Vm> Heap<V> {
         let address = local.retire();
         let registry = &self.registry;
         let _held = registry.lock.lock(local.token());
-        // SAFETY: the record is empty and, since `retire`, nobody's.
-        unsafe { thread_at(address) }
-            .next_idle
-            .store(registry.idle.load(Relaxed), Relaxed);
-        registry.idle.store(address, Relaxed);
+        // SAFETY: `retire` returned the record's address (1).
+        unsafe { thread_at(address) }.user.store(0, Relaxed);
         let count = registry.threads.fetch_sub(1, Relaxed) - 1;
         self.tally.page().threads.store(count as u64, Relaxed);
     }

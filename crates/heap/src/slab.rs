@@ -132,7 +132,8 @@ pub(crate) enum Due {
 pub(crate) enum Freed {
     /// On the remote list of an owned slab.
     Handed,
-    /// On the remote list of a shelved slab, which has `free` free blocks now.
+    /// On the remote list of a shelved slab, which has about `free` free blocks now: the two numbers
+    /// that make the sum are read one after the other.
     Shelved { free: u32 },
     /// The slab was full: it is OWNED now, by nobody yet, with this block in its local list.
     Claimed,
@@ -388,11 +389,8 @@ impl Slab {
                         return Freed::Claimed;
                     }
                     State::Shelved => {
-                        let free = self.shelf_free.load(Relaxed) + new.count();
-                        return if free > capacity {
-                            Freed::Refused(State::Shelved)
-                        } else {
-                            Freed::Shelved { free }
+                        return Freed::Shelved {
+                            free: self.shelf_free.load(Relaxed) + new.count(),
                         };
                     }
                     _ => return Freed::Handed,

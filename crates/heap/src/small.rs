@@ -12,7 +12,7 @@ use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::local::{Local, Thread};
 use crate::slab::{Due, Freed, Slab, State};
 use crate::stop::{Fault, stop};
-use crate::sync::Relaxed;
+use crate::sync::{Relaxed, Token};
 use neap_os::vm::Vm;
 
 /// Blocks of each class that a thread other than the first gets from the shelves before it opens
@@ -236,7 +236,8 @@ impl<V: Vm> Heap<V> {
     pub(crate) fn shelve(&self, local: &Local, class: Class, granule: u32) {
         let free = self.shelve_as(local.token(), class, granule);
         if free == class.capacity() {
-            self.retire_shelved(local, class, granule);
+            self.retire_shelved(local.token(), class, granule, 0);
+            self.soiled(local, self.ground.dirty.load(Relaxed));
         } else {
             self.stir(local, free as usize * class.size());
         }
@@ -244,7 +245,7 @@ impl<V: Vm> Heap<V> {
 
     /// As [`Heap::shelve`], for any holder of a token. Returns the free blocks; all of them free
     /// does not make the slab leave.
-    pub(crate) fn shelve_as(&self, token: crate::sync::Token, class: Class, granule: u32) -> u32 {
+    pub(crate) fn shelve_as(&self, token: Token, class: Class, granule: u32) -> u32 {
         let slab = self.window().slab(granule);
         slab.owner.store(0, Relaxed);
         let used = slab.used();
@@ -371,8 +372,9 @@ impl<V: Vm> Heap<V> {
             }
             Freed::Shelved { free } => {
                 let quarter = (class.capacity() / 4).max(1);
-                if free == class.capacity() {
-                    self.retire_shelved(local, class, granule);
+                if free >= class.capacity() {
+                    self.retire_shelved(local.token(), class, granule, address);
+                    self.soiled(local, self.ground.dirty.load(Relaxed));
                 } else if free.is_multiple_of(quarter) {
                     self.shelf(class).stirred.store(true, Relaxed);
                     self.stir(local, quarter as usize * class.size());
@@ -445,17 +447,23 @@ impl<V: Vm> Heap<V> {
     }
 
     /// Makes a shelved slab without a block in use a free granule, if it still is one.
-    fn retire_shelved(&self, local: &Local, class: Class, granule: u32) {
+    /// `freed` is the block that was freed last, for the message if there are more free blocks than
+    /// there can be.
+    pub(crate) fn retire_shelved(&self, token: Token, class: Class, granule: u32, freed: usize) {
         let slab = self.window().slab(granule);
         {
-            let open = self.shelf(class).open(self.window(), local.token());
+            let open = self.shelf(class).open(self.window(), token);
             // Under the shelf's lock a slab of this class that says SHELVED stays so; one that was
             // taken meanwhile says something else.
             let remote = slab.remote();
-            if remote.state() != State::Shelved
-                || slab.class() != Some(class)
-                || slab.shelf_free.load(Relaxed) + remote.count() != class.capacity()
-            {
+            if remote.state() != State::Shelved || slab.class() != Some(class) {
+                return;
+            }
+            let free = slab.shelf_free.load(Relaxed) + remote.count();
+            if free > class.capacity() {
+                stop(Fault::DoubleFree, freed, Some(class));
+            }
+            if free < class.capacity() {
                 return;
             }
             open.remove(granule);
@@ -463,7 +471,7 @@ impl<V: Vm> Heap<V> {
         }
         slab.drain(self.window().granule_base(granule));
         slab.release();
-        self.soiled(local, self.ground.return_granule(granule));
+        self.ground.return_granule(granule);
     }
 
     /// Gives back everything a finishing thread has: the blocks in its hand, then its slabs.

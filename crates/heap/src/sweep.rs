@@ -111,6 +111,9 @@ impl<V: Vm> Heap<V> {
 
     fn ripeness(&self, slab: &Slab, class: Class, reach: Reach) -> Ripeness {
         let free = slab.shelf_free.load(Relaxed) + slab.remote().count();
+        if free == class.capacity() {
+            return Ripeness::Ripe;
+        }
         if free == slab.swept_free.load(Relaxed) || (free as usize * class.size()) < PAGE {
             return Ripeness::Swept;
         }
@@ -160,6 +163,10 @@ impl<V: Vm> Heap<V> {
         }
         let free = self.shelve_as(token, class, granule);
         slab.swept_free.store(free, Relaxed);
+        if free == class.capacity() {
+            // The last block came back while we looked.
+            self.retire_shelved(token, class, granule, 0);
+        }
         given
     }
 }

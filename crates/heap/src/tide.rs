@@ -178,19 +178,9 @@ impl<V: Vm> Heap<V> {
     /// Gives back the old dirt of a chunk of slabs. Returns the pages, and whether younger dirt is
     /// left.
     fn ebb_granules(&self, token: Token, chunk: u32, record: &Chunk, reach: Reach) -> (usize, bool) {
-        let mut old = record.granules_old.swap(0, AcqRel);
-        if reach == Reach::All {
-            old |= record.granules_new.swap(0, AcqRel);
-        }
-        self.ground.clean(old.count_ones() as usize * PAGES_PER_GRANULE);
-        // Whoever clears the bit in the free mask has the granule.
-        let mut mine = 0u32;
-        for granule in 0..GRANULES_PER_CHUNK {
-            let bit = 1 << granule;
-            if old & bit != 0 && record.granules_free.fetch_and(!bit, AcqRel) & bit != 0 {
-                mine |= bit;
-            }
-        }
+        let Some(mine) = self.claim_granules(token, record, reach) else {
+            return (0, false);
+        };
         let mut granule = 0;
         let mut given = 0;
         while granule < GRANULES_PER_CHUNK as u32 {
@@ -221,14 +211,38 @@ impl<V: Vm> Heap<V> {
                 .granules
                 .fetch_or(group_bit(chunk), AcqRel);
         }
+        let pages = self.ground.enter(&self.vm, &self.tally, token);
+        if record.kind() != Kind::Slabs {
+            return (given, true);
+        }
         let young = record.granules_new.swap(0, AcqRel);
         record.granules_old.fetch_or(young, AcqRel);
         if young == 0 && record.granules_free.load(Relaxed) == u32::MAX {
-            self.ground
-                .enter(&self.vm, &self.tally, token)
-                .reclaim_chunk(chunk);
+            pages.reclaim_chunk(chunk);
         }
         (given, young != 0)
+    }
+
+    /// Takes the granules with old dirt out of the free mask: whoever clears a bit there has the
+    /// granule. Under the lock, so that the chunk does not change its kind half way.
+    fn claim_granules(&self, token: Token, record: &Chunk, reach: Reach) -> Option<u32> {
+        let _pages = self.ground.enter(&self.vm, &self.tally, token);
+        if record.kind() != Kind::Slabs {
+            return None;
+        }
+        let mut old = record.granules_old.swap(0, AcqRel);
+        if reach == Reach::All {
+            old |= record.granules_new.swap(0, AcqRel);
+        }
+        self.ground.clean(old.count_ones() as usize * PAGES_PER_GRANULE);
+        let mut mine = 0u32;
+        for granule in 0..GRANULES_PER_CHUNK {
+            let bit = 1 << granule;
+            if old & bit != 0 && record.granules_free.fetch_and(!bit, AcqRel) & bit != 0 {
+                mine |= bit;
+            }
+        }
+        Some(mine)
     }
 
     /// Gives back the old dirt of a chunk of runs, an extent's spare pages, or a free chunk.
