@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{BACKENDS_AND_CHECK, contract};
+use harness::{BACKENDS, BACKENDS_AND_CHECK, contract};
 
 /// A test for each program, named as the program is.
 macro_rules! contracts {
@@ -25,9 +25,7 @@ contracts! {
     malloc_zero_is_unique.c,
     realloc_zero_frees.c,
     realloc_keeps_contents.c,
-    realloc_grows_without_copy.c,
     calloc_is_zero.c,
-    calloc_fresh_pages_untouched.c,
     usable_bytes_are_writable.c,
     posix_memalign_contract.c,
     aligned_alloc_contract.c,
@@ -50,4 +48,16 @@ contracts! {
     locked_memory.c,
     descriptors_untouched.c,
     mixed_random_oracle.c,
+}
+
+/// Checking fills blocks, so it is left out.
+#[test]
+fn calloc_leaves_fresh_pages_untouched() {
+    contract("calloc_fresh_pages_untouched.c", &BACKENDS);
+}
+
+/// Checking moves a block whenever it changes its size, so it is left out.
+#[test]
+fn realloc_grows_without_copying() {
+    contract("realloc_grows_without_copy.c", &BACKENDS);
 }

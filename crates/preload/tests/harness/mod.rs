@@ -243,7 +243,7 @@ pub(crate) fn plain(program: &Path) -> Command {
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Outcome<Finished> {
     let folder = scratch("run");
     let (out, err) = (folder.join("stdout"), folder.join("stderr"));
-    let shown = format!("{command:?}");
+    let shown = show(command);
     let create = |path: &Path| File::create(path).map_err(|e| Stop::Fail(format!("{}: {e}", path.display())));
     command
         .stdin(Stdio::null())
@@ -284,6 +284,15 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Outcome<Finished> {
             )))
         }
     }
+}
+
+/// A command as one would type it, without its environment.
+pub(crate) fn show(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|w| w.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// State and kernel wait of every task of a process, for a program that does not end.
