@@ -24,6 +24,10 @@ impl<V: Vm> Heap<V> {
         let bytes = size.max(1).checked_next_multiple_of(PAGE)?;
         let wants_own = size >= self.options.mmap_threshold.get()
             && self.direct.blocks.load(Relaxed) < self.options.mmap_max.get();
+        // The window begins on a chunk; a stricter alignment only a mapping of its own can meet.
+        if align > CHUNK {
+            return self.allocate_direct(size, align);
+        }
         if wants_own && let Some(piece) = self.allocate_direct(size, align) {
             return Some(piece);
         }
@@ -52,7 +56,7 @@ impl<V: Vm> Heap<V> {
         if room <= RUN_MAX && align_pages <= PAGES_PER_CHUNK / 2 && bytes + align <= CHUNK {
             return pages.take_run(bytes / PAGE, align_pages);
         }
-        pages.take_extent(bytes, room, align.div_ceil(CHUNK).max(1))
+        pages.take_extent(bytes, room)
     }
 
     /// free of a run, an extent, or of nothing the heap knows.

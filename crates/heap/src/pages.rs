@@ -240,10 +240,10 @@ impl<V: Vm> Pages<'_, V> {
     }
 
     /// Chunks in a row, mapped and marked not free; their kind is still `Free`.
-    fn take_chunks(&self, count: usize, align: usize) -> Option<u32> {
-        if let Some(first) = self.find_chunks(count, align).or_else(|| {
+    fn take_chunks(&self, count: usize) -> Option<u32> {
+        if let Some(first) = self.find_chunks(count).or_else(|| {
             self.reclaim_chunks();
-            self.find_chunks(count, align)
+            self.find_chunks(count)
         }) {
             for chunk in first..first + count as u32 {
                 self.mark_free(chunk, false);
@@ -254,7 +254,7 @@ impl<V: Vm> Pages<'_, V> {
         // Growing by an eighth keeps the number of calls logarithmic in the size of the heap.
         let eighth = (self.window().top() as usize / 8).min(32);
         let extra = pad.max(eighth);
-        let first = match self.window().grow(self.vm, self.tally, count + extra, align) {
+        let first = match self.window().grow(self.vm, self.tally, count + extra) {
             Some(first) => {
                 for chunk in first + count as u32..first + (count + extra) as u32 {
                     self.mark_free(chunk, true);
@@ -262,7 +262,7 @@ impl<V: Vm> Pages<'_, V> {
                 first
             }
             // Near a limit only what is needed may be had.
-            None => self.window().grow(self.vm, self.tally, count, align)?,
+            None => self.window().grow(self.vm, self.tally, count)?,
         };
         Some(first)
     }
@@ -274,7 +274,7 @@ impl<V: Vm> Pages<'_, V> {
         word.store(if free { old | bit } else { old & !bit }, Relaxed);
     }
 
-    fn find_chunks(&self, count: usize, align: usize) -> Option<u32> {
+    fn find_chunks(&self, count: usize) -> Option<u32> {
         let window = self.window();
         let end = window.chunk_count();
         let (mut run, mut chunk) = (0usize, 0u32);
@@ -288,10 +288,6 @@ impl<V: Vm> Pages<'_, V> {
             if free & 1 == 0 {
                 run = 0;
                 chunk += free.trailing_zeros();
-                continue;
-            }
-            if run == 0 && !(chunk as usize).is_multiple_of(align) {
-                chunk += 1;
                 continue;
             }
             run += 1;
@@ -362,7 +358,7 @@ impl<V: Vm> Pages<'_, V> {
 
     /// Turns a free chunk into granules for slabs.
     pub(crate) fn add_slab_chunk(&self) -> Option<()> {
-        let chunk = self.take_chunks(1, 1)?;
+        let chunk = self.take_chunks(1)?;
         let record = self.window().chunk(chunk);
         let (mut new, mut old, mut touched) = (0u32, 0u32, 0u32);
         for granule in 0..GRANULES_PER_CHUNK {
@@ -412,7 +408,7 @@ impl<V: Vm> Pages<'_, V> {
         {
             return Some(piece);
         }
-        let chunk = self.take_chunks(1, 1)?;
+        let chunk = self.take_chunks(1)?;
         let record = self.window().chunk(chunk);
         record.set_kind(Kind::Runs);
         record.largest.store(PAGES_PER_CHUNK as u32, Relaxed);
@@ -548,11 +544,10 @@ impl<V: Vm> Pages<'_, V> {
         }
     }
 
-    /// An extent of `bytes` (whole pages) aligned to `align` chunks, with address space for
-    /// `room` bytes.
-    pub(crate) fn take_extent(&self, bytes: usize, room: usize, align: usize) -> Option<Piece> {
+    /// An extent of `bytes` (whole pages) with address space for `room` bytes.
+    pub(crate) fn take_extent(&self, bytes: usize, room: usize) -> Option<Piece> {
         let chunks = room.max(bytes).div_ceil(CHUNK);
-        let first = self.take_chunks(chunks, align)?;
+        let first = self.take_chunks(chunks)?;
         for chunk in first..first + chunks as u32 {
             self.window()
                 .chunk(chunk)

@@ -315,16 +315,15 @@ impl Window {
         Some(())
     }
 
-    /// Maps `count` more chunks in a row at the top of the window, aligned to `align` chunks, and
-    /// returns the first. They are of kind `Free` and their summary bits are not set. Under the
+    /// Maps `count` more chunks in a row at the top of the window and returns the first. They are of kind `Free` and their summary bits are not set. Under the
     /// `pages` lock.
-    pub(crate) fn grow<V: Vm>(&self, vm: &V, tally: &Tally, count: usize, align: usize) -> Option<u32> {
+    pub(crate) fn grow<V: Vm>(&self, vm: &V, tally: &Tally, count: usize) -> Option<u32> {
         if self.break_end.load(Relaxed) != 0
-            && let Some(first) = self.grow_break(vm, tally, count, align)
+            && let Some(first) = self.grow_break(vm, tally, count)
         {
             return Some(first);
         }
-        let mut first = (self.top.load(Relaxed) as usize).next_multiple_of(align);
+        let mut first = self.top.load(Relaxed) as usize;
         for _ in 0..SKIPS {
             if first + count > CHUNKS_MAX {
                 return None;
@@ -344,14 +343,14 @@ impl Window {
                     if errno != Errno::EEXIST {
                         return None;
                     }
-                    first = (first + SKIP_CHUNKS).next_multiple_of(align);
+                    first += SKIP_CHUNKS;
                 }
             }
         }
         None
     }
 
-    fn grow_break<V: Vm>(&self, vm: &V, tally: &Tally, count: usize, align: usize) -> Option<u32> {
+    fn grow_break<V: Vm>(&self, vm: &V, tally: &Tally, count: usize) -> Option<u32> {
         let base = self.base.load(Relaxed);
         // Somebody else may have moved the break: whatever lies between is theirs.
         let now = vm.program_break();
@@ -362,8 +361,8 @@ impl Window {
         {
             return None;
         }
-        let first = now.saturating_sub(base).div_ceil(CHUNK).next_multiple_of(align);
-        let first = first.max((self.top.load(Relaxed) as usize).next_multiple_of(align));
+        let first = now.saturating_sub(base).div_ceil(CHUNK);
+        let first = first.max(self.top.load(Relaxed) as usize);
         let end = base.checked_add((first + count) << CHUNK_SHIFT)?;
         self.cover(vm, tally, first + count)?;
         // SAFETY: the break only goes up (1).
