@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{
-    BACKENDS, Mode, Outcome, Stop, conclude, missing, plain, preloaded, program, run, scratch, tests,
+    BACKENDS, Mode, Outcome, Stop, conclude, missing, plain, preloaded, program, run, scratch, show, tests,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,16 @@ fn python() -> Outcome<PathBuf> {
     missing("python3's own test suite (libpython3-testsuite)")
 }
 
+/// `test_name (module.Class.test_name) ... ok` without what the test itself printed in between.
+fn verdict(line: &str) -> Option<String> {
+    let (name, told) = line.split_once(" ... ")?;
+    let word = ["ok", "FAIL", "ERROR", "skipped"]
+        .into_iter()
+        .find(|word| told.starts_with(word));
+    name.starts_with("test_")
+        .then(|| format!("{name} {}", word.unwrap_or_default()))
+}
+
 /// A module of python's own suite: the same verdict as without the library, test for test.
 fn python_suite(module: &str) {
     same_output(|command| {
@@ -91,7 +101,7 @@ fn python_suite(module: &str) {
             .env("TMPDIR", &folder)
             .current_dir(&folder);
         let told = run(&mut suite, LIMIT)?;
-        let mut verdicts: Vec<&str> = told.stdout.lines().filter(|l| l.starts_with("test_")).collect();
+        let mut verdicts: Vec<String> = told.stdout.lines().filter_map(verdict).collect();
         // Threads of the suite may finish in another order.
         verdicts.sort_unstable();
         if verdicts.is_empty() {
