@@ -5,6 +5,8 @@
 //! cargo run --release -p neap-heap --example global_allocator
 //! ```
 //!
+//! As root, run it with `NEAP_HELPER=off`: `Neap` starts no helper thread for root.
+//!
 //! To do the same in a program of yours, depend on `neap-heap` and copy the two lines of the
 //! `#[global_allocator]`.
 
@@ -27,8 +29,8 @@ fn main() -> io::Result<()> {
 
     drop(blocks);
     show("freed just now")?;
-    // A program without a helper thread (one that runs as root) gives back in its own calls, so this
-    // one keeps calling, as a program with something to do would.
+    // Without a helper thread (NEAP_HELPER=off) memory is given back in the program's own calls, so
+    // this one keeps calling, as a program with something to do would.
     for wait in [50, 150, 300] {
         for _ in 0..wait / 5 {
             thread::sleep(Duration::from_millis(5));
