@@ -45,7 +45,14 @@ pub enum Call {
 
 impl Call {
     /// Every call, in the order of their numbers.
-    pub const ALL: [Call; 6] = [Call::Brk, Call::Mmap, Call::Munmap, Call::Mremap, Call::Madvise, Call::Mprotect];
+    pub const ALL: [Call; 6] = [
+        Call::Brk,
+        Call::Mmap,
+        Call::Munmap,
+        Call::Mremap,
+        Call::Madvise,
+        Call::Mprotect,
+    ];
     /// The call's name in the manual.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -168,7 +175,11 @@ pub enum Backend {
 
 impl CallCount {
     const fn zero() -> CallCount {
-        CallCount { calls: AtomicU64::new(0), bytes: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        CallCount {
+            calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
     }
 }
 
@@ -176,8 +187,6 @@ impl Page {
     /// A page of zeros.
     #[must_use]
     pub const fn zero() -> Page {
-        const C: CallCount = CallCount::zero();
-        const S: ClassCount = ClassCount { block_bytes: AtomicU64::new(0), live_blocks: AtomicU64::new(0) };
         const fn z() -> AtomicU64 {
             AtomicU64::new(0)
         }
@@ -206,8 +215,13 @@ impl Page {
             large_bytes: z(),
             direct_blocks: z(),
             direct_bytes: z(),
-            calls: [C; 6],
-            classes: [S; CLASSES],
+            calls: [const { CallCount::zero() }; 6],
+            classes: [const {
+                ClassCount {
+                    block_bytes: AtomicU64::new(0),
+                    live_blocks: AtomicU64::new(0),
+                }
+            }; CLASSES],
         }
     }
 
@@ -280,7 +294,10 @@ impl core::fmt::Display for NotAPage {
 }
 
 fn word(bytes: &[u8], index: usize) -> u64 {
-    match bytes.get(index * 8..index * 8 + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
+    match bytes
+        .get(index * 8..index * 8 + 8)
+        .and_then(|b| <[u8; 8]>::try_from(b).ok())
+    {
         Some(b) => u64::from_ne_bytes(b),
         None => 0,
     }
@@ -292,7 +309,9 @@ fn word(bytes: &[u8], index: usize) -> u64 {
 /// [`NotAPage`] when `bytes` is not a directory.
 pub fn pages_taken(bytes: &[u8]) -> Result<usize, NotAPage> {
     check(bytes)?;
-    Ok(usize::try_from(word(bytes, 2)).unwrap_or(PAGES_MAX).min(PAGES_MAX))
+    Ok(usize::try_from(word(bytes, 2))
+        .unwrap_or(PAGES_MAX)
+        .min(PAGES_MAX))
 }
 
 fn check(bytes: &[u8]) -> Result<(), NotAPage> {
@@ -359,7 +378,9 @@ pub fn take_page(directory: &Directory) -> Option<usize> {
     if directory.magic.load(Relaxed) != MAGIC || directory.version.load(Relaxed) != VERSION {
         return None;
     }
-    let page = usize::try_from(directory.taken.fetch_add(1, Relaxed)).ok()?.checked_add(1)?;
+    let page = usize::try_from(directory.taken.fetch_add(1, Relaxed))
+        .ok()?
+        .checked_add(1)?;
     (page <= PAGES_MAX).then_some(page)
 }
 
@@ -396,12 +417,19 @@ mod tests {
     fn what_is_not_a_page_is_refused_by_name() {
         assert_eq!(Snapshot::parse(&[0; 8]), Err(NotAPage::Short));
         assert_eq!(Snapshot::parse(&[0; PAGE_BYTES]), Err(NotAPage::Empty));
-        assert_eq!(Snapshot::parse(&bytes_with(&[(0, MAGIC), (1, 9)])), Err(NotAPage::Version(9)));
+        assert_eq!(
+            Snapshot::parse(&bytes_with(&[(0, MAGIC), (1, 9)])),
+            Err(NotAPage::Version(9))
+        );
     }
 
     #[test]
     fn a_directory_hands_out_pages_until_it_is_full() {
-        let d = Directory { magic: AtomicU64::new(MAGIC), version: AtomicU64::new(VERSION), taken: AtomicU64::new(0) };
+        let d = Directory {
+            magic: AtomicU64::new(MAGIC),
+            version: AtomicU64::new(VERSION),
+            taken: AtomicU64::new(0),
+        };
         assert_eq!(take_page(&d), Some(1));
         assert_eq!(take_page(&d), Some(2));
         d.taken.store(PAGES_MAX as u64, Relaxed);

@@ -4,10 +4,10 @@
 //! moving pages, not bytes, from 128 KiB on.
 
 use crate::direct::{Moved, move_pages};
+use crate::ground::{NotAPiece, Piece};
 use crate::heap::{Heap, fill};
 use crate::layout::{CHUNK, GRANULE, PAGE, PAGES_PER_CHUNK, RUN_MAX};
 use crate::local::{Local, Thread};
-use crate::pages::{NotAPiece, Piece};
 use crate::pocket::KEPT_MAX;
 use crate::stop::{Fault, stop};
 use crate::sync::Relaxed;

@@ -40,7 +40,11 @@ mod chunk;
 
 mod window;
 
+mod ground;
+
 mod pages;
+
+mod extent;
 
 mod shelf;
 

@@ -1,55 +1,16 @@
-//! Runs of pages, extents of chunks, granules for slabs: who has which part of the window.
+//! [`Pages`]: the ground with its lock held: who has which chunk of the window, and runs of pages.
 //!
-//! Owns every change of a chunk's kind and page maps. All of it happens under one lock (`pages`, in
-//! [`crate::heap::Heap`]), proved by the [`Pages`] value that methods hang on, except taking and
-//! returning granules, which is one atomic operation on the chunk's mask. Never gives memory back
-//! itself: it only marks dirt, which `crate::tide` collects.
+//! Owns every change of a chunk's kind, and the page maps of chunks of runs (`crate::extent` has those
+//! of extents). Never gives memory back itself: it only marks dirt, which `crate::tide` collects.
 
 use crate::bits::Run;
 use crate::chunk::{Chunk, Kind, LEVELS, group_bit};
-use crate::knob::Knob;
-use crate::layout::{
-    CHUNK, CHUNK_SHIFT, GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE,
-};
-use crate::sync::{AcqRel, Acquire, AtomicUsize, Held, Lock, Relaxed, Token};
+use crate::ground::{Ground, NotAPiece, Piece};
+use crate::layout::{CHUNK, CHUNK_SHIFT, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE};
+use crate::sync::{AcqRel, Held, Relaxed, Token};
 use crate::tally::Tally;
 use crate::window::Window;
 use neap_os::vm::Vm;
-
-/// Everything about pages that threads share.
-pub(crate) struct Ground {
-    pub(crate) window: Window,
-    pub(crate) lock: Lock,
-    /// Free pages that may hold something: not yet given back.
-    pub(crate) dirty: AtomicUsize,
-    /// Bytes in use by runs and extents, and how many there are.
-    pub(crate) large_bytes: AtomicUsize,
-    pub(crate) large_blocks: AtomicUsize,
-    /// The lowest group that may have a free granule: where the search begins.
-    granule_hint: AtomicUsize,
-    /// Bytes to grow by beyond the need (M_TOP_PAD).
-    pub(crate) top_pad: AtomicUsize,
-    pub(crate) regret: Regret,
-}
-
-/// Pages that were given back and wanted again soon after (see `crate::tide`).
-pub(crate) struct Regret {
-    /// Ticks so far; starts at 1 so that 0 can mean never.
-    pub(crate) now: Knob<1>,
-    /// Ticks within which wanting a page again is regretted.
-    pub(crate) ticks: Knob<40>,
-    pub(crate) pages: AtomicUsize,
-}
-
-impl Regret {
-    /// Notes that `pages` that are not resident are wanted from a chunk that gave some back at
-    /// tick `at`.
-    fn note(&self, at: u32, pages: usize) {
-        if at != 0 && pages != 0 && (self.now.get() as u32).wrapping_sub(at) as usize <= self.ticks.get() {
-            self.pages.fetch_add(pages, Relaxed);
-        }
-    }
-}
 
 /// The ground with its lock held.
 pub(crate) struct Pages<'a, V: Vm> {
@@ -59,44 +20,8 @@ pub(crate) struct Pages<'a, V: Vm> {
     _held: Held<'a>,
 }
 
-/// A piece of the window in use by one large block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) address: usize,
-    pub(crate) bytes: usize,
-    /// The first so many bytes may hold something else than zeros; the rest is known to be zero.
-    pub(crate) soiled: usize,
-}
-
-/// Why an address is not a large block in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotAPiece {
-    /// The memory is free.
-    Free,
-    /// Inside a block, not at its start.
-    Interior,
-    /// Not the heap's memory.
-    Foreign,
-}
-
 impl Ground {
-    pub(crate) const fn new() -> Ground {
-        Ground {
-            window: Window::new(),
-            lock: Lock::new(),
-            dirty: AtomicUsize::new(0),
-            large_bytes: AtomicUsize::new(0),
-            large_blocks: AtomicUsize::new(0),
-            granule_hint: AtomicUsize::new(0),
-            top_pad: AtomicUsize::new(0),
-            regret: Regret {
-                now: Knob::new(),
-                ticks: Knob::new(),
-                pages: AtomicUsize::new(0),
-            },
-        }
-    }
-
+    /// Takes the lock.
     pub(crate) fn enter<'a, V: Vm>(&'a self, vm: &'a V, tally: &'a Tally, token: Token) -> Pages<'a, V> {
         Pages {
             ground: self,
@@ -105,132 +30,10 @@ impl Ground {
             _held: self.lock.lock(token),
         }
     }
-
-    /// Adds dirt; returns the pages of dirt there are now.
-    pub(crate) fn soil(&self, pages: usize) -> usize {
-        self.dirty.fetch_add(pages, Relaxed) + pages
-    }
-
-    /// Takes dirt off the count.
-    pub(crate) fn clean(&self, pages: usize) {
-        self.dirty.fetch_sub(pages, Relaxed);
-    }
-
-    /// Takes a free granule of a slab chunk, lowest address first, without the lock.
-    pub(crate) fn take_granule(&self) -> Option<u32> {
-        let groups = self.window.group_count();
-        let from = self.granule_hint.load(Relaxed) as u32;
-        for group in from.min(groups)..groups {
-            let record = self.window.group(group);
-            let mut seen = record.granules.load(Relaxed);
-            while seen != 0 {
-                let chunk = group * 64 + seen.trailing_zeros();
-                if let Some(granule) = self.take_granule_of(chunk) {
-                    if group != from {
-                        self.granule_hint.store(group as usize, Relaxed);
-                    }
-                    return Some(granule);
-                }
-                seen &= seen - 1;
-            }
-        }
-        if from != 0 {
-            // A granule may have come free below since the hint was written.
-            self.granule_hint.store(0, Relaxed);
-            for group in 0..from.min(groups) {
-                let mut seen = self.window.group(group).granules.load(Relaxed);
-                while seen != 0 {
-                    if let Some(granule) = self.take_granule_of(group * 64 + seen.trailing_zeros()) {
-                        return Some(granule);
-                    }
-                    seen &= seen - 1;
-                }
-            }
-        }
-        None
-    }
-
-    fn take_granule_of(&self, chunk: u32) -> Option<u32> {
-        let record = self.window.chunk(chunk);
-        let mut free = record.granules_free.load(Relaxed);
-        loop {
-            if free == 0 {
-                return None;
-            }
-            let bit = free & free.wrapping_neg();
-            match record
-                .granules_free
-                .compare_exchange_weak(free, free & !bit, AcqRel, Relaxed)
-            {
-                Err(now) => free = now,
-                Ok(_) => {
-                    let dirt = record.granules_new.fetch_and(!bit, Relaxed) & bit
-                        | record.granules_old.fetch_and(!bit, Relaxed) & bit;
-                    if dirt != 0 {
-                        self.clean(PAGES_PER_GRANULE);
-                    }
-                    if record.granules_touched.fetch_or(bit, Relaxed) & bit == 0 {
-                        self.regret
-                            .note(record.purged_at.load(Relaxed), PAGES_PER_GRANULE);
-                    }
-                    if free == bit {
-                        let group = self.window.group(chunk / 64);
-                        group.granules.fetch_and(!group_bit(chunk), AcqRel);
-                        // Somebody may have returned a granule between the two operations.
-                        if record.granules_free.load(Acquire) != 0 {
-                            group.granules.fetch_or(group_bit(chunk), AcqRel);
-                        }
-                    }
-                    return Some(chunk * GRANULES_PER_CHUNK as u32 + bit.trailing_zeros());
-                }
-            }
-        }
-    }
-
-    /// Returns a granule whose slab is empty. Returns the pages of dirt there are now.
-    pub(crate) fn return_granule(&self, granule: u32) -> usize {
-        let chunk = granule / GRANULES_PER_CHUNK as u32;
-        let bit = 1u32 << (granule % GRANULES_PER_CHUNK as u32);
-        let record = self.window.chunk(chunk);
-        debug_assert!(record.kind() == Kind::Slabs);
-        let dirty = self.soil(PAGES_PER_GRANULE);
-        record.granules_new.fetch_or(bit, Relaxed);
-        let group = self.window.group(chunk / 64);
-        group.due.fetch_or(group_bit(chunk), Relaxed);
-        let before = record.granules_free.fetch_or(bit, AcqRel);
-        debug_assert!(before & bit == 0, "a granule was returned twice");
-        if before == 0 {
-            group.granules.fetch_or(group_bit(chunk), AcqRel);
-            if (chunk / 64) < self.granule_hint.load(Relaxed) as u32 {
-                self.granule_hint.store((chunk / 64) as usize, Relaxed);
-            }
-        }
-        dirty
-    }
-
-    /// The large block that starts at `address`, if the heap has one there. May be called without
-    /// the lock by whoever holds the block.
-    pub(crate) fn find(&self, address: usize) -> Result<usize, NotAPiece> {
-        let offset = self.window.offset(address).ok_or(NotAPiece::Foreign)?;
-        let chunk = self.window.chunk((offset >> CHUNK_SHIFT) as u32);
-        let page = offset % CHUNK / PAGE;
-        match chunk.kind() {
-            Kind::Absent => Err(NotAPiece::Foreign),
-            Kind::Free | Kind::Slabs => Err(NotAPiece::Free),
-            Kind::Body => Err(NotAPiece::Interior),
-            Kind::Extent if offset.is_multiple_of(CHUNK) => Ok(chunk.extent_bytes.load(Relaxed)),
-            Kind::Extent => Err(NotAPiece::Interior),
-            Kind::Runs if chunk.free.get(page) => Err(NotAPiece::Free),
-            Kind::Runs if offset.is_multiple_of(PAGE) && chunk.heads.get(page) => {
-                Ok(chunk.run_length(page) * PAGE)
-            }
-            Kind::Runs => Err(NotAPiece::Interior),
-        }
-    }
 }
 
 impl<V: Vm> Pages<'_, V> {
-    fn window(&self) -> &Window {
+    pub(crate) fn window(&self) -> &Window {
         &self.ground.window
     }
 
@@ -240,7 +43,7 @@ impl<V: Vm> Pages<'_, V> {
     }
 
     /// Chunks in a row, mapped and marked not free; their kind is still `Free`.
-    fn take_chunks(&self, count: usize) -> Option<u32> {
+    pub(crate) fn take_chunks(&self, count: usize) -> Option<u32> {
         if let Some(first) = self.find_chunks(count).or_else(|| {
             self.reclaim_chunks();
             self.find_chunks(count)
@@ -267,7 +70,7 @@ impl<V: Vm> Pages<'_, V> {
         Some(first)
     }
 
-    fn mark_free(&self, chunk: u32, free: bool) {
+    pub(crate) fn mark_free(&self, chunk: u32, free: bool) {
         let word = &self.window().group(chunk / 64).free;
         let old = word.load(Relaxed);
         let bit = group_bit(chunk);
@@ -396,7 +199,7 @@ impl<V: Vm> Pages<'_, V> {
     /// A run of `count` pages, its first page a multiple of `align` pages (a power of two, at most
     /// 256).
     pub(crate) fn take_run(&self, count: usize, align: usize) -> Option<Piece> {
-        debug_assert!(count >= 1 && count <= PAGES_PER_CHUNK && align <= PAGES_PER_CHUNK);
+        debug_assert!((1..=PAGES_PER_CHUNK).contains(&count) && align <= PAGES_PER_CHUNK);
         let wanted = count + align - 1;
         let level = (wanted.next_power_of_two().ilog2() as usize).min(LEVELS - 1);
         if let Some(piece) = self.search_runs(level, count, align, usize::MAX) {
@@ -449,7 +252,7 @@ impl<V: Vm> Pages<'_, V> {
         None
     }
 
-    fn begin_piece(&self, chunk: u32, record: &Chunk, run: Run) -> Piece {
+    pub(crate) fn begin_piece(&self, chunk: u32, record: &Chunk, run: Run) -> Piece {
         let address = self.window().chunk_base(chunk) + run.first * PAGE;
         let soiled = self.soiled(record, run);
         let absent = run.count - record.resident.count(run);
@@ -465,7 +268,7 @@ impl<V: Vm> Pages<'_, V> {
     }
 
     /// Bytes up to the end of the last resident page of `run`.
-    fn soiled(&self, record: &Chunk, run: Run) -> usize {
+    pub(crate) fn soiled(&self, record: &Chunk, run: Run) -> usize {
         let mut end = 0;
         let mut page = record.resident.next_set(run.first);
         while page < run.end() {
@@ -514,70 +317,6 @@ impl<V: Vm> Pages<'_, V> {
             record.largest.store(around as u32, Relaxed);
             group.set_largest(chunk, around);
         }
-    }
-
-    /// Marks the pages of an extent beyond its first `keep` bytes as free dirt.
-    fn vacate_extent(&self, first: u32, bytes: usize, keep: usize) {
-        self.each_part(first, keep, bytes, |pages, chunk, record, run| {
-            record.vacate(run);
-            pages.ground.soil(run.count);
-            pages
-                .window()
-                .group(chunk / 64)
-                .due
-                .fetch_or(group_bit(chunk), Relaxed);
-        });
-    }
-
-    /// Calls `each` for every chunk that holds a part of bytes `from..to` of the extent at `first`.
-    fn each_part(&self, first: u32, from: usize, to: usize, mut each: impl FnMut(&Self, u32, &Chunk, Run)) {
-        let mut at = from;
-        while at < to {
-            let chunk = first + (at >> CHUNK_SHIFT) as u32;
-            let end = to.min((at / CHUNK + 1) * CHUNK);
-            let run = Run {
-                first: at % CHUNK / PAGE,
-                count: (end - at) / PAGE,
-            };
-            each(self, chunk, self.window().chunk(chunk), run);
-            at = end;
-        }
-    }
-
-    /// An extent of `bytes` (whole pages) with address space for `room` bytes.
-    pub(crate) fn take_extent(&self, bytes: usize, room: usize) -> Option<Piece> {
-        let chunks = room.max(bytes).div_ceil(CHUNK);
-        let first = self.take_chunks(chunks)?;
-        for chunk in first..first + chunks as u32 {
-            self.window()
-                .chunk(chunk)
-                .set_kind(if chunk == first { Kind::Extent } else { Kind::Body });
-        }
-        let head = self.window().chunk(first);
-        head.extent_chunks.store(chunks as u32, Relaxed);
-        head.extent_bytes.store(bytes, Relaxed);
-        let soiled = self.occupy_extent(first, 0, bytes);
-        self.ground.large_bytes.fetch_add(bytes, Relaxed);
-        self.ground.large_blocks.fetch_add(1, Relaxed);
-        Some(Piece {
-            address: self.window().chunk_base(first),
-            bytes,
-            soiled,
-        })
-    }
-
-    fn occupy_extent(&self, first: u32, from: usize, to: usize) -> usize {
-        let mut soiled = 0;
-        let mut at = from;
-        self.each_part(first, from, to, |pages, _, record, run| {
-            let here = pages.soiled(record, run);
-            if here != 0 {
-                soiled = at + here;
-            }
-            pages.ground.clean(record.occupy(run));
-            at += run.count * PAGE;
-        });
-        soiled
     }
 
     /// Changes the length of the large block at `address` to `bytes` (whole pages) without moving
@@ -632,39 +371,4 @@ impl<V: Vm> Pages<'_, V> {
         self.ground.clean(record.occupy(more));
         true
     }
-
-    fn resize_extent(&self, chunk: u32, record: &Chunk, have: usize, bytes: usize) -> bool {
-        let chunks = record.extent_chunks.load(Relaxed) as usize;
-        let need = bytes.div_ceil(CHUNK);
-        if bytes <= have {
-            self.vacate_extent(chunk, have, bytes);
-            for n in chunk + need as u32..chunk + chunks as u32 {
-                self.window().chunk(n).set_kind(Kind::Free);
-                self.mark_free(n, true);
-            }
-            record.extent_chunks.store(need as u32, Relaxed);
-            record.extent_bytes.store(bytes, Relaxed);
-            return true;
-        }
-        let end = self.window().chunk_count();
-        for n in chunk + chunks as u32..chunk + need as u32 {
-            // A free chunk whose summary bit is off is being given back at this moment.
-            let free = n < end
-                && self.window().chunk(n).kind() == Kind::Free
-                && self.window().group(n / 64).free.load(Relaxed) & group_bit(n) != 0;
-            if !free {
-                return false;
-            }
-        }
-        for n in chunk + chunks as u32..chunk + need as u32 {
-            self.mark_free(n, false);
-            self.window().chunk(n).set_kind(Kind::Body);
-        }
-        record.extent_chunks.store(need.max(chunks) as u32, Relaxed);
-        record.extent_bytes.store(bytes, Relaxed);
-        self.occupy_extent(chunk, have, bytes);
-        true
-    }
 }
-
-const _: () = assert!(GRANULE % PAGE == 0);

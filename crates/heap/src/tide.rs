@@ -18,11 +18,11 @@
 use crate::bits::Run;
 use crate::chunk::{Chunk, Kind, group_bit};
 use crate::class::Class;
+use crate::ground::Regret;
 use crate::heap::Heap;
 use crate::knob::Knob;
 use crate::layout::{GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE};
 use crate::local::Local;
-use crate::pages::Regret;
 use crate::sync::{AcqRel, AtomicU64, AtomicUsize, Lock, Relaxed, Token};
 use neap_abi::Call;
 use neap_os::unit::Span;

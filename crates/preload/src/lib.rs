@@ -38,6 +38,6 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
             .text(":")
             .dec(u64::from(place.line()));
     }
-    let _ = line.text("\n").emit(2);
+    line.text("\n").emit(2);
     neap_os::out::abort()
 }

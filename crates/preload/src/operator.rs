@@ -51,7 +51,7 @@ extern "C" fn no_library(size: usize) -> ! {
     line.text("neap: operator new: no memory for ")
         .bytes(Bytes(size).0)
         .text(", and no C++ library to throw\n");
-    let _ = line.emit(2);
+    line.emit(2);
     neap_os::out::abort()
 }
 

@@ -103,7 +103,7 @@ pub extern "C" fn malloc_stats() {
         .dec(census.direct_bytes)
         .text(" bytes, not yet given back ")
         .dec(census.dirty_bytes);
-    let _ = line.text(" bytes\n").emit(2);
+    line.text(" bytes\n").emit(2);
     for (size, blocks) in census.classes() {
         let mut line = Line::new();
         line.text("neap: size class ")
@@ -111,7 +111,7 @@ pub extern "C" fn malloc_stats() {
             .text(": ")
             .dec(blocks)
             .text(" blocks\n");
-        let _ = line.emit(2);
+        line.emit(2);
     }
 }
 
