@@ -203,6 +203,24 @@ impl Bits {
         }
     }
 
+    /// Whether a bit is set both here and in `other`.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn meets(&self, other: &Bits) -> bool {
+        self.0
+            .iter()
+            .zip(&other.0)
+            .any(|(a, b)| a.load(Relaxed) & b.load(Relaxed) != 0)
+    }
+
+    /// Whether every bit set here is set in `other`.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn lies_within(&self, other: &Bits) -> bool {
+        self.0
+            .iter()
+            .zip(&other.0)
+            .all(|(a, b)| a.load(Relaxed) & !b.load(Relaxed) == 0)
+    }
+
     /// Whether every bit is set.
     pub(crate) fn is_full(&self) -> bool {
         self.0.iter().all(|w| w.load(Relaxed) == u64::MAX)

@@ -329,6 +329,62 @@ impl<V: Vm> Heap<V> {
         used.min(class.capacity())
     }
 
+    /// The proof walk of one checked slab, which is `away` from its shelf or not. Returns the blocks
+    /// in use.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn verify_checked(&self, granule: u32, class: Class, away: bool) -> usize {
+        let Some(record) = self.record(granule) else {
+            panic!("checked slab {granule}: it has a record")
+        };
+        let base = self.window().granule_base(granule);
+        let (mut used, mut free) = (0, 0);
+        for n in 0..WORDS as u32 * 64 {
+            let marks = (
+                get(&record.used, n),
+                get(&record.waiting, n),
+                get(&record.poisoned, n),
+            );
+            if n >= class.capacity() {
+                assert_eq!(
+                    marks,
+                    (false, false, false),
+                    "checked slab {granule}: no marks beyond its blocks"
+                );
+                continue;
+            }
+            let address = base + n as usize * class.size();
+            assert!(
+                !(marks.0 && marks.1),
+                "checked slab {granule}: block {n} is in use or waits"
+            );
+            used += usize::from(marks.0);
+            free += u32::from(!marks.0 && !marks.1);
+            // SAFETY: a block of a slab of ours; one in use was sealed.
+            unsafe {
+                assert!(
+                    !marks.0 || unseal(address, class.size()).is_some(),
+                    "checked block {address:#x}: its tail"
+                );
+                let bytes = core::slice::from_raw_parts(
+                    core::ptr::with_exposed_provenance::<u8>(address),
+                    class.size(),
+                );
+                let poison = marks.0 || !marks.2 || bytes.chunks(16).all(|part| part == [POISON; 16]);
+                assert!(poison, "checked block {address:#x}: its poison");
+            }
+        }
+        let shelf_free = self.window().slab(granule).shelf_free.load(Relaxed);
+        assert_eq!(
+            shelf_free, free,
+            "checked slab {granule}: shelf_free counts what can be handed out"
+        );
+        assert!(
+            !away || free == 0,
+            "checked slab {granule}: one with free blocks is on its shelf"
+        );
+        used
+    }
+
     /// Checks the size, and alignment if not 0, that the program gave to free_sized or delete.
     ///
     /// # Safety

@@ -126,6 +126,20 @@ impl Direct {
         None
     }
 
+    /// Blocks in the table, and their bytes.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn walk(&self) -> (usize, usize) {
+        let mut total = (0, 0);
+        for slot in self
+            .slots
+            .iter()
+            .filter(|slot| slot.address.load(Relaxed) > BEING_SET)
+        {
+            total = (total.0 + 1, total.1 + slot.bytes.load(Relaxed));
+        }
+        total
+    }
+
     fn trim<V: Vm>(&self, vm: &V, tally: &Tally, span: Option<Span>) {
         let Some(span) = span.filter(|s| !s.is_empty()) else {
             return;

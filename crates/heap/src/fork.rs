@@ -48,7 +48,7 @@ impl<V: Vm> Heap<V> {
     pub fn fork_child(&self, local: &Local) {
         self.fork_parent();
         self.tide.helper.after_fork();
-        if self.registry.threads() > 1 {
+        if self.registry.threads() > usize::from(local.thread().is_some()) {
             self.forget_others(local);
         }
         self.registry.only_one(usize::from(local.thread().is_some()));

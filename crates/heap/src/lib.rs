@@ -80,6 +80,12 @@ mod heap;
 
 mod process;
 
+#[cfg(any(test, feature = "verify"))]
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
 pub mod global;
 
 pub use census::Census;
@@ -88,3 +94,5 @@ pub use heap::{Heap, REQUEST_MAX};
 pub use local::Local;
 pub use options::Setting;
 pub use process::{finish, guard_credentials, heap, local, start};
+#[cfg(any(test, feature = "verify"))]
+pub use verify::Verified;

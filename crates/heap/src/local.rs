@@ -251,6 +251,13 @@ impl Thread {
         }
     }
 
+    /// The slabs that have a seat, with the seats' numbers.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn seated(&self) -> impl Iterator<Item = (u32, u32)> {
+        let numbered = self.seats.iter().zip(1u32..);
+        numbered.filter_map(|(seat, number)| Some((number, seat.get().checked_sub(1)?)))
+    }
+
     /// Whether seat `number` is one of the sparse ones.
     pub(crate) fn is_sparse_seat(number: u32) -> bool {
         number as usize > SEATS && number as usize <= SEATS + SPARSE_SEATS

@@ -55,6 +55,14 @@ impl Pocket {
         (self.count.get() as u64, self.bytes.get() as u64)
     }
 
+    /// The runs in here: address and bytes.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.entries()
+            .iter()
+            .map(|kept| (kept.get().address, kept.get().bytes))
+    }
+
     /// Whether another run may be put in.
     pub(crate) fn has_place(&self) -> bool {
         self.count.get() < PLACES

@@ -58,6 +58,12 @@ impl Open<'_> {
         self.shelf.first.load(Relaxed).checked_sub(1)
     }
 
+    /// The last slab's granule.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn last(&self) -> Option<u32> {
+        self.shelf.last.load(Relaxed).checked_sub(1)
+    }
+
     /// The slab after `granule`.
     pub(crate) fn after(&self, granule: u32) -> Option<u32> {
         self.window.slab(granule).next.load(Relaxed).checked_sub(1)

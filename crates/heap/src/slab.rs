@@ -65,7 +65,7 @@ impl Remote {
         Remote(self.0 & 0xffff_ffff | (state as u64) << 32)
     }
     /// The first remote block of the slab at `base`.
-    fn head(self, base: usize) -> Option<Block> {
+    pub(crate) fn head(self, base: usize) -> Option<Block> {
         let unit = (self.0 & 0xffff) as usize;
         if unit == 0 {
             return None;
@@ -194,14 +194,6 @@ impl Slab {
     pub(crate) fn used(&self) -> u32 {
         let freed = self.armed.load(Relaxed).wrapping_sub(self.need.load(Relaxed));
         self.used.load(Relaxed).wrapping_sub(freed)
-    }
-
-    /// Blocks on the local list.
-    pub(crate) fn listed(&self) -> u32 {
-        let capacity = self.class().map_or(0, Class::capacity);
-        capacity
-            .wrapping_sub(self.used())
-            .wrapping_sub(self.unlisted.load(Relaxed))
     }
 
     /// Blocks on pages that are not in any list.
@@ -363,15 +355,14 @@ impl Slab {
     }
 
     /// Frees `block` of the slab at `base` from a thread that does not own it, without a lock.
-    pub(crate) fn free_remotely(&self, base: usize, block: Block, may_claim: bool) -> Freed {
+    pub(crate) fn free_remotely(&self, base: usize, block: Block) -> Freed {
         let mut old = self.remote();
         loop {
             let capacity = self.class().map_or(0, Class::capacity);
             let new = match old.state() {
                 State::None | State::Checked => return Freed::Refused(old.state()),
-                // Blocks that dead threads left on the list stay there, counted as used.
-                State::Full if may_claim => old.with_state(State::Owned),
-                State::Full | State::Owned | State::Shelved => {
+                State::Full => old.with_state(State::Owned),
+                State::Owned | State::Shelved => {
                     if old.count() >= capacity {
                         return Freed::Refused(old.state());
                     }
@@ -382,7 +373,7 @@ impl Slab {
             match self.remote.compare_exchange_weak(old.0, new.0, AcqRel, Acquire) {
                 Err(now) => old = Remote(now),
                 Ok(_) => match old.state() {
-                    State::Full if may_claim => {
+                    State::Full => {
                         block.set_next(None);
                         self.local.set(Some(block));
                         self.arm(capacity - 1, true);
@@ -397,12 +388,6 @@ impl Slab {
                 },
             }
         }
-    }
-
-    /// Whether block number `n` of class `class` starts on a fresh page.
-    pub(crate) fn is_fresh(&self, class: Class, n: u32) -> bool {
-        let page = n as usize * class.size() / crate::layout::PAGE;
-        self.fresh.load(Relaxed) >> page & 1 == 1
     }
 
     /// Rebuilds the local list from a map of free blocks and marks `holes` (pages without a live

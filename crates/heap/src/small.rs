@@ -361,15 +361,17 @@ impl<V: Vm> Heap<V> {
             // SAFETY: the block is no longer the program's (1).
             unsafe { fill(address, class.size(), self.perturb()) };
         }
-        match slab.free_remotely(base, block, thread.is_some()) {
+        match slab.free_remotely(base, block) {
             Freed::Handed => {}
-            Freed::Claimed => {
-                slab.owner.store(local.owner(), Relaxed);
-                if let Some(thread) = thread {
+            Freed::Claimed => match thread {
+                Some(thread) => {
+                    slab.owner.store(local.owner(), Relaxed);
                     self.link(local, thread, class, granule);
                     self.seat(local, thread, granule, false);
                 }
-            }
+                // A thread that has ended keeps no slab.
+                None => self.shelve(local, class, granule),
+            },
             Freed::Shelved { free } => {
                 let quarter = (class.capacity() / 4).max(1);
                 if free >= class.capacity() {

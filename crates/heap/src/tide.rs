@@ -362,6 +362,7 @@ impl<V: Vm> Heap<V> {
     fn lower_top(&self, token: Token, reach: Reach) {
         let pages = self.ground.enter(&self.vm, &self.tally, token);
         let window = self.window();
+        window.skip_absent();
         let top = window.top();
         let mut first = top;
         while let Some(below) = first.checked_sub(1) {
@@ -369,7 +370,8 @@ impl<V: Vm> Heap<V> {
             let listed = window.group(below / 64).free.load(Relaxed) & group_bit(below) != 0;
             // Dirt waits for its own tick.
             let clean = record.old.is_empty() && record.new.is_empty();
-            if record.kind() != Kind::Free || !listed || !clean {
+            let same_source = first == top || !window.is_break_end(first);
+            if record.kind() != Kind::Free || !listed || !clean || !same_source {
                 break;
             }
             first = below;
@@ -390,7 +392,7 @@ impl<V: Vm> Heap<V> {
             word.store(word.load(Relaxed) & !group_bit(chunk), Relaxed);
         }
         // SAFETY: the chunks are free, out of the summary, and under the lock nobody can take them
-        // (1).
+        // (1); the walk stopped where the break ends (2).
         if !unsafe { window.lower(&self.vm, &self.tally, first) } {
             for chunk in first..top {
                 let word = &window.group(chunk / 64).free;
@@ -403,6 +405,10 @@ impl<V: Vm> Heap<V> {
     /// Looks into the shelved slabs of every class that something happened to.
     fn sweep_shelves(&self, token: Token, reach: Reach) -> usize {
         self.tide.stirred.store(0, Relaxed);
+        // Checked slabs lie on the same shelves, but their free blocks must stay as they are.
+        if self.checking() {
+            return 0;
+        }
         let mut given = 0;
         for class in Class::all() {
             let shelf = self.shelf(class);

@@ -396,11 +396,28 @@ impl Window {
         self.top.load(Relaxed)
     }
 
+    /// Lowers the top below chunks that are not the heap's: passed over for an alignment, or because
+    /// somebody else was in the way. (Those of a break stay: it covers them.) Under the `pages` lock.
+    pub(crate) fn skip_absent(&self) {
+        while let Some(below) = self.top().checked_sub(1)
+            && self.backend() == Backend::Mmap
+            && self.chunk(below).kind() == Kind::Absent
+        {
+            self.top.store(below, Relaxed);
+        }
+    }
+
+    /// Whether the break was left at the start of `chunk`: what lies above came from mmap.
+    pub(crate) fn is_break_end(&self, chunk: u32) -> bool {
+        self.break_end.load(Relaxed) == self.chunk_base(chunk)
+    }
+
     /// Gives the chunks from `first` to the top back to the kernel, address space and all. They
     /// become `Absent`. Says whether it worked. Under the `pages` lock.
     ///
     /// # Safety
     /// 1. Every chunk from `first` to the top is `Free` and nothing uses it, nor any summary bit.
+    /// 2. They all came from the break or all from mmap.
     pub(crate) unsafe fn lower<V: Vm>(&self, vm: &V, tally: &Tally, first: u32) -> bool {
         let base = self.chunk_base(first);
         let bytes = (self.top() - first) as usize * CHUNK;
@@ -410,7 +427,7 @@ impl Window {
             // SAFETY: the chunks came from the break (it ends at the top) and are unused (1).
             unsafe { vm.move_break(top, base) }
         } else if let Some(span) = Span::new(base, bytes) {
-            // SAFETY: the chunks are this window's, mapped, and unused (1).
+            // SAFETY: the chunks are this window's, mapped, not the break's (2), and unused (1).
             unsafe { vm.unmap(span) }
         } else {
             return false;

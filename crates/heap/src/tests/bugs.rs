@@ -1,0 +1,142 @@
+//! Every bug that was found in the heap, each with the least program that shows it.
+
+use super::oracle::{Action, Setup, World};
+use neap_abi::Backend;
+use neap_os::vm::Vm;
+
+const MMAP: Setup = Setup {
+    backend: Backend::Mmap,
+    check: false,
+};
+const BRK: Setup = Setup {
+    backend: Backend::Brk,
+    check: false,
+};
+
+fn play(setup: Setup, actions: &[Action]) {
+    let mut world = World::new(setup);
+    for action in actions {
+        world.run(action);
+    }
+    world.wind_up();
+}
+
+/// Alignment was reckoned from the window's start, which the break puts at any multiple of a chunk.
+#[test]
+fn blocks_of_the_break_are_aligned_to_more_than_a_chunk() {
+    for shift in 21..26 {
+        play(
+            BRK,
+            &[
+                Action::Aligned {
+                    thread: 0,
+                    size: 100,
+                    shift,
+                },
+                Action::Aligned {
+                    thread: 0,
+                    size: 5 << 20,
+                    shift,
+                },
+            ],
+        );
+    }
+}
+
+/// Checked slabs lie on shelves too; the sweep took them for shelved ones and put them under its own rules.
+#[test]
+fn a_tick_leaves_checked_slabs_alone() {
+    let check = Setup { check: true, ..MMAP };
+    play(
+        check,
+        &[
+            Action::Burst {
+                thread: 0,
+                size: 100,
+                count: 50,
+            },
+            Action::FreeEvery { thread: 0, step: 2 },
+            Action::Tick(3),
+            Action::Trim { thread: 0 },
+        ],
+    );
+}
+
+/// The top was lowered across the end of the break: munmap of memory that the break still covers.
+#[test]
+fn the_top_is_lowered_to_the_end_of_the_break_and_no_further_at_once() {
+    let mut world = World::new(BRK);
+    world.run(&Action::Allocate {
+        thread: 0,
+        size: 3 << 20,
+    });
+    // The break cannot grow: the next chunks come from mmap and lie right behind.
+    world.run(&Action::FailNext(1));
+    world.run(&Action::Allocate {
+        thread: 0,
+        size: 9 << 20,
+    });
+    assert!(world.heap.window().chunk_base(world.heap.window().top()) > world.heap.vm.program_break());
+    world.run(&Action::FreeEvery { thread: 0, step: 1 });
+    world.run(&Action::Trim { thread: 0 });
+    world.run(&Action::Trim { thread: 0 });
+    assert_eq!(world.heap.window().top(), 0);
+    world.wind_up();
+}
+
+/// A slab that a fork left behind kept its owner when the forking thread had no record and one other had.
+/// The next thread with that owner's address then took it for its own.
+#[test]
+fn a_fork_by_a_thread_that_never_allocated_forgets_the_only_other() {
+    play(
+        MMAP,
+        &[
+            Action::Burst {
+                thread: 1,
+                size: 5000,
+                count: 5,
+            },
+            Action::Fork { thread: 0 },
+            Action::Burst {
+                thread: 1,
+                size: 5000,
+                count: 5,
+            },
+            Action::FreeEvery { thread: 1, step: 1 },
+        ],
+    );
+}
+
+/// A thread that had ended could not claim a full slab, and left its blocks on the remote list. When
+/// such threads freed all of them nobody was left to claim it.
+#[test]
+fn a_full_slab_freed_by_an_ended_thread_is_given_back() {
+    play(
+        MMAP,
+        &[
+            Action::EndThread { thread: 0 },
+            Action::Burst {
+                thread: 0,
+                size: 1025,
+                count: 57,
+            },
+            Action::FreeEvery { thread: 0, step: 1 },
+        ],
+    );
+}
+
+/// Chunks passed over for an alignment kept the top from going down: what lay below stayed mapped.
+#[test]
+fn the_top_goes_down_past_chunks_that_were_passed_over() {
+    play(
+        MMAP,
+        &[
+            Action::Allocate { thread: 0, size: 0 },
+            Action::Aligned {
+                thread: 0,
+                size: 0,
+                shift: 22,
+            },
+        ],
+    );
+}
