@@ -28,9 +28,7 @@ pub(crate) fn lay_out() -> Outcome<PathBuf> {
     make(&manuals)?;
     check(Command::new(&command).args(["man", "--out"]).arg(&manuals))?;
     for (shell, file) in COMPLETIONS {
-        let output = Command::new(&command)
-            .args(["completions", shell])
-            .output();
+        let output = Command::new(&command).args(["completions", shell]).output();
         let output = output.map_err(|e| at(&command, &e))?;
         if !output.status.success() {
             return Err(format!("neap completions {shell}: {}", output.status));
