@@ -8,7 +8,8 @@
 //! zeros), and, when both, *new* or *old* dirt: freed since the last tick or before.
 
 use crate::bits::{Bits, Run};
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Relaxed};
+use crate::layout::PAGES_PER_CHUNK;
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Relaxed};
 
 /// What a chunk is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +29,7 @@ pub(crate) enum Kind {
 }
 
 /// The record of one chunk.
-#[repr(C, align(512))]
+#[repr(C, align(2048))]
 pub(crate) struct Chunk {
     kind: AtomicU32,
     /// Slabs: granules nobody uses.
@@ -52,9 +53,12 @@ pub(crate) struct Chunk {
     pub(crate) resident: Bits,
     pub(crate) new: Bits,
     pub(crate) old: Bits,
+    /// Runs: for the first page of each run in use, its length in pages. A word of its own for each
+    /// run, so that who holds the run may read it while neighbours come and go.
+    lengths: [AtomicU16; PAGES_PER_CHUNK],
 }
 
-const _: () = assert!(size_of::<Chunk>() == 512);
+const _: () = assert!(size_of::<Chunk>() == 2048);
 
 impl Chunk {
     pub(crate) fn kind(&self) -> Kind {
@@ -89,7 +93,15 @@ impl Chunk {
 
     /// The length of the run in use that starts at `page`.
     pub(crate) fn run_length(&self, page: usize) -> usize {
-        self.heads.next_set(page + 1).min(self.free.next_set(page + 1)) - page
+        self.lengths.get(page).map_or(0, |length| usize::from(length.load(Relaxed)))
+    }
+
+    /// Notes the length of the run in use that starts at `run.first`.
+    pub(crate) fn set_run_length(&self, run: Run) {
+        if let Some(length) = self.lengths.get(run.first) {
+            // At most 512 pages.
+            length.store(run.count as u16, Relaxed);
+        }
     }
 }
 

@@ -69,6 +69,14 @@ impl Direct {
         self.slot(address).map(|slot| slot.bytes.load(Relaxed))
     }
 
+    /// Whether `address` lies inside a block. Looks through the whole table: for messages only.
+    pub(crate) fn encloses(&self, address: usize) -> bool {
+        self.slots.iter().any(|slot| {
+            let base = slot.address.load(Acquire);
+            base > BEING_SET && address.wrapping_sub(base) < slot.bytes.load(Relaxed)
+        })
+    }
+
     fn insert(&self, address: usize, bytes: usize) -> bool {
         for slot in self.probe(address) {
             let found = slot.address.load(Relaxed);

@@ -15,8 +15,8 @@ use crate::block::{self, Block};
 use crate::check::Quarantine;
 use crate::class::{self, Class};
 use crate::direct::Direct;
-use crate::fork::Marks;
 use crate::ground::Ground;
+use crate::ground::NotAPiece;
 use crate::layout::{GRANULE, PAGE};
 use crate::local::Local;
 use crate::options::{Options, Setting};
@@ -48,8 +48,6 @@ pub struct Heap<V: Vm> {
     pub(crate) quarantine: Quarantine,
     /// Blocks that signal handlers freed in the middle of a slow path, linked by their first words.
     deferred: AtomicUsize,
-    /// Where fork(2) left its marks (see `crate::fork`).
-    pub(crate) forking: Marks,
 }
 
 impl<V: Vm> Heap<V> {
@@ -67,7 +65,6 @@ impl<V: Vm> Heap<V> {
             options: Options::new(),
             quarantine: Quarantine::new(),
             deferred: AtomicUsize::new(0),
-            forking: Marks::new(),
         }
     }
 
@@ -182,10 +179,9 @@ impl<V: Vm> Heap<V> {
             return Some(address);
         }
         self.settle(local);
-        if self.checking() {
-            return self.allocate_checked(local, size, 16);
-        }
-        let address = if size <= class::LARGEST {
+        let address = if self.checking() {
+            self.allocate_checked(local, size, 16)
+        } else if size <= class::LARGEST {
             self.allocate_small(local, size)
         } else {
             self.allocate_large(local, size, PAGE).map(|piece| piece.address)
@@ -278,7 +274,7 @@ impl<V: Vm> Heap<V> {
             return;
         }
         if !address.is_multiple_of(16) {
-            stop(Fault::InteriorFree, address, self.class_at(address));
+            self.stop_crooked(address);
         }
         if local.is_busy() {
             // SAFETY: 1 is the caller's.
@@ -314,8 +310,27 @@ impl<V: Vm> Heap<V> {
             self.usable_sealed(address, length, None);
         }
         if !self.direct.give_back(&self.vm, &self.tally, address) {
-            stop(Fault::ForeignFree, address, None);
+            self.stop_outside(address);
         }
+    }
+
+    /// Stops the program: `address`, which is not aligned, is no block.
+    #[cold]
+    fn stop_crooked(&self, address: usize) -> ! {
+        match self.window().offset(address) {
+            Some(_) => match (self.class_at(address), self.ground.find(address)) {
+                (None, Err(NotAPiece::Foreign)) => stop(Fault::ForeignFree, address, None),
+                (class, _) => stop(Fault::InteriorFree, address, class),
+            },
+            None => self.stop_outside(address),
+        }
+    }
+
+    /// Stops the program: `address` lies outside the window and is no mapping's first.
+    #[cold]
+    fn stop_outside(&self, address: usize) -> ! {
+        let fault = if self.direct.encloses(address) { Fault::InteriorFree } else { Fault::ForeignFree };
+        stop(fault, address, None)
     }
 
     /// Queues a block for the next slow path of any thread.
@@ -375,7 +390,7 @@ impl<V: Vm> Heap<V> {
         let Some(offset) = self.window().offset(address) else {
             return match self.direct.length(address) {
                 Some(length) => self.usable_sealed(address, length, None),
-                None => stop(Fault::ForeignFree, address, None),
+                None => self.stop_outside(address),
             };
         };
         let granule = Window::granule_of(offset);

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::block::Block;
+use crate::fork::Fork;
 use crate::class::{COUNT, Class, SLOTS};
 use crate::pocket::Pocket;
 use crate::sync::{AtomicUsize, Token};
@@ -21,7 +22,7 @@ pub(crate) const SEATS: usize = 256;
 pub(crate) const SPARSE_SEATS: usize = 8;
 /// Exhausted slabs that stay with the thread that emptied them, waiting for the first of their blocks
 /// to come back, at most.
-pub(crate) const DRY_SEATS: usize = 64;
+pub(crate) const DRY_SEATS: usize = 16;
 /// A thread keeps at least so many of those, and else one for this many slabs it ever opened: what it
 /// pins when it falls idle stays in proportion to what it used.
 const DRY_MIN: u32 = 4;
@@ -39,6 +40,7 @@ pub struct Local {
     thread: Cell<usize>,
     /// Set while this thread is inside a slow path: a signal handler must not enter it again.
     busy: Cell<bool>,
+    fork: Fork,
 }
 
 const _: () = assert!(size_of::<Local>() <= 640);
@@ -97,6 +99,7 @@ impl Local {
             heads: [const { Cell::new(None) }; SLOTS],
             thread: Cell::new(0),
             busy: Cell::new(false),
+            fork: Fork::new(),
         }
     }
 
@@ -140,6 +143,11 @@ impl Local {
     /// Marks the thread as finished and returns its record's address.
     pub(crate) fn retire(&self) -> usize {
         self.thread.replace(DEAD)
+    }
+
+    /// The thread's part in a fork.
+    pub(crate) fn fork(&self) -> &Fork {
+        &self.fork
     }
 
     /// Whether a slow path of this thread is under way: true only in a signal handler.

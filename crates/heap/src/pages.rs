@@ -243,6 +243,7 @@ impl<V: Vm> Pages<'_, V> {
         let record = self.window().chunk(chunk);
         if let Some(first) = record.free.find_run(count, align) {
             record.heads.set(Run { first, count: 1 });
+            record.set_run_length(Run { first, count });
             return Some(self.begin_piece(chunk, record, Run { first, count }));
         }
         if align == 1 {
@@ -350,24 +351,18 @@ impl<V: Vm> Pages<'_, V> {
     }
 
     fn resize_run(&self, chunk: u32, record: &Chunk, run: Run, count: usize) -> bool {
+        let resized = Run { count, ..run };
         if count < run.count {
-            self.vacate_run(
-                chunk,
-                record,
-                Run {
-                    first: run.first + count,
-                    count: run.count - count,
-                },
-            );
+            let rest = Run { first: resized.end(), count: run.count - count };
+            record.set_run_length(resized);
+            self.vacate_run(chunk, record, rest);
             return true;
         }
-        let more = Run {
-            first: run.end(),
-            count: count - run.count,
-        };
+        let more = Run { first: run.end(), count: count - run.count };
         if more.end() > PAGES_PER_CHUNK || record.free.count(more) != more.count {
             return false;
         }
+        record.set_run_length(resized);
         self.ground.clean(record.occupy(more));
         true
     }

@@ -166,6 +166,9 @@ pub fn finish() {
 fn wake_helper() {
     if GUARDED.load(Relaxed) || !neap_os::credential::privileged() {
         HEAP.start_helper();
+    } else {
+        // Slow paths do its work from here on.
+        HEAP.options.helper_off.store(true, Relaxed);
     }
 }
 
@@ -222,7 +225,7 @@ unsafe extern "C" fn before_fork() {
 }
 
 unsafe extern "C" fn in_parent() {
-    HEAP.fork_parent();
+    HEAP.fork_parent(local());
 }
 
 unsafe extern "C" fn in_child() {

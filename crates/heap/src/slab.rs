@@ -98,7 +98,7 @@ pub(crate) struct Slab {
     unlisted: AtomicU32,
     /// Class number + 1; 0 when not a slab.
     class: AtomicU32,
-    /// The owner's seat for this slab + 1 (see `crate::thread`), or 0.
+    /// The owner's seat for this slab + 1 (see `crate::local`), or 0.
     pub(crate) seat: AtomicU32,
     /// Neighbours in the owner's or the shelf's list: granule number + 1, or 0.
     pub(crate) next: AtomicU32,

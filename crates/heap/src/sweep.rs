@@ -70,6 +70,10 @@ impl<V: Vm> Heap<V> {
         let mut given = 0;
         let mut unripe = false;
         while left != 0 {
+            if self.tide.is_paused() {
+                unripe = true;
+                break;
+            }
             let mut batch = [0u32; BATCH];
             let mut count = 0;
             {

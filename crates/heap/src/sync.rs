@@ -6,7 +6,7 @@
 //! long. Lock order: `registry`, `shelf[0..]`, `pages`; `tick` is taken before any of them.
 
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -17,7 +17,7 @@ pub(crate) use core::sync::atomic::{
 pub(crate) struct Token(u32);
 
 impl Token {
-    /// The token of the thread whose [`crate::thread::Local`] lies at `address`.
+    /// The token of the thread whose [`crate::local::Local`] lies at `address`.
     pub(crate) fn of_address(address: usize) -> Token {
         debug_assert!(address.is_multiple_of(64));
         // Local blocks are 64-byte aligned, so bit 6 up tell them apart; bit 0 is the waiters' mark.
@@ -113,19 +113,9 @@ impl Lock {
         }
     }
 
-    /// Takes the lock for fork(2) unless this very thread already holds it (fork in a signal
-    /// handler). Paired with [`Lock::after_fork`].
-    pub(crate) fn before_fork(&self, token: Token) -> bool {
-        if self.is_held_by(token) {
-            return false;
-        }
-        core::mem::forget(self.lock(token));
-        true
-    }
-
-    /// Gives back what [`Lock::before_fork`] took, in the parent or the child. In the child nobody
-    /// sleeps on the lock, and waking nobody does no harm.
-    pub(crate) fn after_fork(&self) {
+    /// Gives back a lock whose [`Held`] was forgotten, or, in the child of fork(2), one whose holder
+    /// did not come along.
+    pub(crate) fn release(&self) {
         self.unlock();
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Tide {
     /// Pages given back since the last judgement.
     given: AtomicUsize,
     judged: AtomicUsize,
+    /// Forks that wait for the pass to end.
+    pauses: AtomicUsize,
     pub(crate) helper: crate::helper::Helper,
 }
 
@@ -70,8 +72,29 @@ impl Tide {
             stirred: AtomicUsize::new(0),
             given: AtomicUsize::new(0),
             judged: AtomicUsize::new(0),
+            pauses: AtomicUsize::new(0),
             helper: crate::helper::Helper::new(),
         }
+    }
+
+    /// Has a pass under way end soon: somebody is about to fork.
+    pub(crate) fn pause(&self) {
+        self.pauses.fetch_add(1, Relaxed);
+    }
+
+    /// Ends a pause.
+    pub(crate) fn resume(&self) {
+        self.pauses.fetch_sub(1, Relaxed);
+    }
+
+    /// In the child of fork(2): the pauses of other threads did not come along.
+    pub(crate) fn unpause(&self) {
+        self.pauses.store(0, Relaxed);
+    }
+
+    /// Whether a pass should end.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pauses.load(Relaxed) != 0
     }
 
     /// Notes `pages` that came free inside shelved slabs.
@@ -129,6 +152,10 @@ impl<V: Vm> Heap<V> {
         for group in 0..self.window().group_count() {
             let mut due = self.window().group(group).due.swap(0, AcqRel);
             while due != 0 {
+                if self.tide.is_paused() {
+                    self.window().group(group).due.fetch_or(due, AcqRel);
+                    break;
+                }
                 let chunk = group * 64 + due.trailing_zeros();
                 due &= due - 1;
                 given += self.ebb_chunk(token, chunk, reach);
@@ -275,11 +302,6 @@ impl<V: Vm> Heap<V> {
                     given += self.discard_run(chunk, record, *run);
                 } else {
                     record.free.clear(*run);
-                    // Keeps the run in use before it from seeming longer.
-                    record.heads.set(Run {
-                        first: run.first,
-                        count: 1,
-                    });
                 }
             }
             let whole = kind == Kind::Free && self.set_aside(chunk, count);
@@ -290,10 +312,6 @@ impl<V: Vm> Heap<V> {
                 }
                 let _pages = self.ground.enter(&self.vm, &self.tally, token);
                 for run in batch {
-                    record.heads.clear(Run {
-                        first: run.first,
-                        count: 1,
-                    });
                     record.free.set(*run);
                 }
                 if whole {

@@ -41,12 +41,12 @@ const SLABS: Table = Table {
 };
 const CHUNKS: Table = Table {
     offset: 8 << 30,
-    per_chunk_shift: 9,
-    step: 16 << 10,
+    per_chunk_shift: 11,
+    step: 64 << 10,
     index: 1,
 };
 const GROUPS: Table = Table {
-    offset: 10 << 30,
+    offset: 12 << 30,
     per_chunk_shift: 1,
     step: 4 << 10,
     index: 2,
@@ -60,7 +60,7 @@ const CHECKS: Table = Table {
 };
 const TABLES: usize = 4;
 /// Records of threads and other odds and ends, handed out in order and never returned.
-const SCRAP_OFFSET: usize = 11 << 30;
+const SCRAP_OFFSET: usize = 13 << 30;
 const SCRAP_STEP: usize = 16 << 10;
 const SCRAP_MAX: usize = 1 << 30;
 /// From the tables to the window when both come from mmap.
