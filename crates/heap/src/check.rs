@@ -175,6 +175,10 @@ impl<V: Vm> Heap<V> {
             return Some(piece.address);
         };
         debug_assert!(class.size() <= class::LARGEST);
+        // Time passes for the quarantine with every call, not only with frees.
+        if let Some(other) = self.quarantine.admit(0) {
+            self.discharge(local, other);
+        }
         loop {
             let shelf = self.shelf(class);
             {
@@ -207,9 +211,8 @@ impl<V: Vm> Heap<V> {
                 continue;
             };
             let address = self.window().granule_base(granule) + n as usize * class.size();
-            // SAFETY: a block of a slab of ours.
-            if get(&record.poisoned, n) && !unsafe { all_bytes(address, class.size(), POISON) } {
-                stop(Fault::WriteAfterFree, address, Some(class));
+            if get(&record.poisoned, n) {
+                self.expect_poison(address, class);
             }
             put(&record.used, n, true);
             slab.shelf_free.fetch_sub(1, Relaxed);
@@ -276,6 +279,7 @@ impl<V: Vm> Heap<V> {
         {
             let open = self.shelf(class).open(self.window(), local.token());
             put(&record.waiting, self.block_number(granule, class, address), false);
+            self.expect_poison(address, class);
             let free = slab.shelf_free.fetch_add(1, Relaxed) + 1;
             if slab.seat.swap(0, Relaxed) == 1 {
                 open.append(granule);
@@ -286,15 +290,35 @@ impl<V: Vm> Heap<V> {
             let base = self.window().granule_base(granule);
             for n in 0..class.capacity() {
                 let block = base + n as usize * class.size();
-                // SAFETY: a block of a slab of ours.
-                if get(&record.poisoned, n) && !unsafe { all_bytes(block, class.size(), POISON) } {
-                    stop(Fault::WriteAfterFree, block, Some(class));
+                if get(&record.poisoned, n) {
+                    self.expect_poison(block, class);
                 }
             }
             open.remove(granule);
             slab.release();
         }
         self.soiled(local, self.ground.return_granule(granule));
+    }
+
+    /// Stops the program if the free block at `address` was written to.
+    fn expect_poison(&self, address: usize, class: Class) {
+        // SAFETY: the callers pass a block of a slab of ours.
+        if !unsafe { all_bytes(address, class.size(), POISON) } {
+            stop(Fault::WriteAfterFree, address, Some(class));
+        }
+    }
+
+    /// Looks at every block in quarantine a last time, when the program ends.
+    pub(crate) fn inspect_quarantine(&self, local: &Local) {
+        for place in &self.quarantine.queue {
+            let address = place.load(Relaxed);
+            if let Some(class) = self.class_at(address) {
+                let _open = self.shelf(class).open(self.window(), local.token());
+                if place.load(Relaxed) == address {
+                    self.expect_poison(address, class);
+                }
+            }
+        }
     }
 
     /// malloc_usable_size in checking mode: the bytes asked for.

@@ -93,7 +93,9 @@ impl Chunk {
 
     /// The length of the run in use that starts at `page`.
     pub(crate) fn run_length(&self, page: usize) -> usize {
-        self.lengths.get(page).map_or(0, |length| usize::from(length.load(Relaxed)))
+        self.lengths
+            .get(page)
+            .map_or(0, |length| usize::from(length.load(Relaxed)))
     }
 
     /// Notes the length of the run in use that starts at `run.first`.

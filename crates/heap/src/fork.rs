@@ -28,7 +28,11 @@ pub(crate) struct Fork {
 
 impl Fork {
     pub(crate) const fn new() -> Fork {
-        Fork { depth: Cell::new(0), taken: Cell::new(0), broken_in_child: Cell::new(0) }
+        Fork {
+            depth: Cell::new(0),
+            taken: Cell::new(0),
+            broken_in_child: Cell::new(0),
+        }
     }
 }
 

@@ -148,6 +148,12 @@ pub fn without_helper<T>(change: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Ends the helper for good; slow paths do its work from here on.
+#[inline(never)]
+pub fn forgo_helper() {
+    heap().forgo_helper();
+}
+
 #[inline(never)]
 fn hold_helper() {
     heap().hold_helper();

@@ -329,7 +329,11 @@ impl<V: Vm> Heap<V> {
     /// Stops the program: `address` lies outside the window and is no mapping's first.
     #[cold]
     fn stop_outside(&self, address: usize) -> ! {
-        let fault = if self.direct.encloses(address) { Fault::InteriorFree } else { Fault::ForeignFree };
+        let fault = if self.direct.encloses(address) {
+            Fault::InteriorFree
+        } else {
+            Fault::ForeignFree
+        };
         stop(fault, address, None)
     }
 

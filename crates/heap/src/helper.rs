@@ -173,6 +173,13 @@ impl<V: Vm> Heap<V> {
         }
     }
 
+    /// Ends the helper for good.
+    pub fn forgo_helper(&self) {
+        self.options.helper_off.store(true, Relaxed);
+        self.hold_helper();
+        self.release_helper();
+    }
+
     /// Allows a helper again.
     pub fn release_helper(&self) {
         self.tide.helper.holds.fetch_sub(1, AcqRel);

@@ -8,8 +8,8 @@
 #![allow(unsafe_code)]
 
 use crate::block::Block;
-use crate::fork::Fork;
 use crate::class::{COUNT, Class, SLOTS};
+use crate::fork::Fork;
 use crate::pocket::Pocket;
 use crate::sync::{AtomicUsize, Token};
 use core::cell::Cell;

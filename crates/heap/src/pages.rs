@@ -353,12 +353,18 @@ impl<V: Vm> Pages<'_, V> {
     fn resize_run(&self, chunk: u32, record: &Chunk, run: Run, count: usize) -> bool {
         let resized = Run { count, ..run };
         if count < run.count {
-            let rest = Run { first: resized.end(), count: run.count - count };
+            let rest = Run {
+                first: resized.end(),
+                count: run.count - count,
+            };
             record.set_run_length(resized);
             self.vacate_run(chunk, record, rest);
             return true;
         }
-        let more = Run { first: run.end(), count: count - run.count };
+        let more = Run {
+            first: run.end(),
+            count: count - run.count,
+        };
         if more.end() > PAGES_PER_CHUNK || record.free.count(more) != more.count {
             return false;
         }

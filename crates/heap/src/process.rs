@@ -157,6 +157,9 @@ pub fn finish() {
     if STATE.load(Relaxed) != OPEN || local.is_busy() {
         return;
     }
+    if HEAP.checking() {
+        HEAP.inspect_quarantine(local);
+    }
     HEAP.finish_thread(local);
     HEAP.publish();
     HEAP.tally.page().finished.store(1, Relaxed);

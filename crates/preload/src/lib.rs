@@ -24,6 +24,8 @@ mod report;
 
 mod credentials;
 
+mod sandbox;
+
 mod process;
 
 /// A panic is a bug of ours: say where and stop. Nothing allocates on the way.

@@ -45,6 +45,10 @@ extern "C" fn take_aligned(size: usize, align: usize) -> Pointer {
     }
 }
 
+/// Sizes above this are handed to the library's plain operator, which can only fail: its aligned ones
+/// round the size up first, and round the largest ones up to almost nothing.
+const ROUNDABLE: usize = isize::MAX as usize;
+
 /// Ends a program that has no C++ library to throw for it.
 extern "C" fn no_library(size: usize) -> ! {
     let mut line = neap_os::out::Line::new();
@@ -61,9 +65,9 @@ extern "C" fn return_null(_: usize) -> Pointer {
 
 /// Defines the slow half of an operator: tries once more, then goes to the library's.
 macro_rules! slow {
-    ($slow:ident, $take:ident, $find:ident, $symbol:literal, $missing:ident) => {
-        extern "C" fn $find() -> Pointer {
-            let found = next($symbol);
+    ($slow:ident, $take:ident, $find:ident, $symbol:literal, $plain:literal, $missing:ident) => {
+        extern "C" fn $find(size: usize) -> Pointer {
+            let found = next(if size > ROUNDABLE { $plain } else { $symbol });
             if found.is_null() { $missing as *mut c_void } else { found }
         }
 
@@ -86,6 +90,7 @@ macro_rules! slow {
                 "ret",
                 ".cfi_adjust_cfa_offset 24",
                 "2:",
+                "mov rdi, [rsp + 16]",
                 "call {find}",
                 "pop rdx",
                 ".cfi_adjust_cfa_offset -8",
@@ -113,6 +118,7 @@ macro_rules! slow {
                 "str x2, [sp, #32]",
                 "bl {take}",
                 "cbnz x0, 2f",
+                "ldr x0, [sp, #16]",
                 "bl {find}",
                 "mov x16, x0",
                 "ldp x0, x1, [sp, #16]",
@@ -132,7 +138,7 @@ macro_rules! slow {
 
 macro_rules! operator_new {
     ($name:ident, $slow:ident, $find:ident, $symbol:literal) => {
-        slow!($slow, take, $find, $symbol, no_library);
+        slow!($slow, take, $find, $symbol, $symbol, no_library);
         /// operator new.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(size: usize, second: usize) -> Pointer {
@@ -144,7 +150,7 @@ macro_rules! operator_new {
         }
     };
     ($name:ident, $slow:ident, $find:ident, $symbol:literal, nothrow) => {
-        slow!($slow, take, $find, $symbol, return_null);
+        slow!($slow, take, $find, $symbol, $symbol, return_null);
         /// operator new, nothrow.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(size: usize, nothrow: usize) -> Pointer {
@@ -155,8 +161,8 @@ macro_rules! operator_new {
             }
         }
     };
-    ($name:ident, $slow:ident, $find:ident, $symbol:literal, aligned $missing:ident) => {
-        slow!($slow, take_aligned, $find, $symbol, $missing);
+    ($name:ident, $slow:ident, $find:ident, $symbol:literal, aligned $plain:literal $missing:ident) => {
+        slow!($slow, take_aligned, $find, $symbol, $plain, $missing);
         /// operator new with an alignment.
         #[cfg(target_arch = "x86_64")]
         #[unsafe(no_mangle)]
@@ -190,21 +196,21 @@ operator_new!(
     c"_ZnamRKSt9nothrow_t",
     nothrow
 );
-operator_new!(_ZnwmSt11align_val_t, new_align_slow, find_new_align, c"_ZnwmSt11align_val_t", aligned no_library);
-operator_new!(_ZnamSt11align_val_t, new_array_align_slow, find_new_array_align, c"_ZnamSt11align_val_t", aligned no_library);
+operator_new!(_ZnwmSt11align_val_t, new_align_slow, find_new_align, c"_ZnwmSt11align_val_t", aligned c"_Znwm" no_library);
+operator_new!(_ZnamSt11align_val_t, new_array_align_slow, find_new_array_align, c"_ZnamSt11align_val_t", aligned c"_Znwm" no_library);
 operator_new!(
     _ZnwmSt11align_val_tRKSt9nothrow_t,
     new_align_nothrow_slow,
     find_new_align_nothrow,
     c"_ZnwmSt11align_val_tRKSt9nothrow_t",
-    aligned return_null
+    aligned c"_ZnwmRKSt9nothrow_t" return_null
 );
 operator_new!(
     _ZnamSt11align_val_tRKSt9nothrow_t,
     new_array_align_nothrow_slow,
     find_new_array_align_nothrow,
     c"_ZnamSt11align_val_tRKSt9nothrow_t",
-    aligned return_null
+    aligned c"_ZnwmRKSt9nothrow_t" return_null
 );
 
 macro_rules! operator_delete {
