@@ -11,13 +11,14 @@
 
 #![allow(unsafe_code)]
 
+use crate::bytes::fill;
 use crate::class::{self, Class};
-use crate::heap::{Heap, fill};
+use crate::heap::Heap;
 use crate::layout::PAGE;
 use crate::local::Local;
 use crate::shelf::Open;
 use crate::stop::{Fault, stop};
-use crate::sync::{AtomicU64, AtomicUsize, Relaxed};
+use crate::sync::{AtomicU64, Relaxed};
 use neap_os::vm::Vm;
 
 /// Fills freed blocks.
@@ -26,31 +27,7 @@ const POISON: u8 = 0xdb;
 const SLACK: u8 = 0xb5;
 /// The last word of each block: how many bytes of slack, mixed with the block's address.
 const TAIL: usize = 8;
-/// Freed blocks that wait before they can be handed out.
-const QUARANTINE: usize = 1024;
 const WORDS: usize = 4096 / 64;
-
-/// Blocks in quarantine, oldest overwritten first.
-pub(crate) struct Quarantine {
-    queue: [AtomicUsize; QUARANTINE],
-    turn: AtomicUsize,
-}
-
-impl Quarantine {
-    pub(crate) const fn new() -> Quarantine {
-        Quarantine {
-            queue: [const { AtomicUsize::new(0) }; QUARANTINE],
-            turn: AtomicUsize::new(0),
-        }
-    }
-
-    /// Takes `address` in and returns the block whose time is up, if one is.
-    fn admit(&self, address: usize) -> Option<usize> {
-        let turn = self.turn.fetch_add(1, Relaxed) % QUARANTINE;
-        let before = self.queue.get(turn)?.swap(address, Relaxed);
-        (before != 0).then_some(before)
-    }
-}
 
 /// The record of one checked slab: 2 KiB for each granule.
 #[repr(C)]

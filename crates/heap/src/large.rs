@@ -3,9 +3,10 @@
 //! Owns the choice between the three and how each grows: in place while there is room, otherwise by
 //! moving pages, not bytes, from 128 KiB on.
 
+use crate::bytes::fill;
 use crate::direct::{Moved, move_pages};
 use crate::ground::{NotAPiece, Piece};
-use crate::heap::{Heap, fill};
+use crate::heap::Heap;
 use crate::layout::{CHUNK, GRANULE, PAGE, PAGES_PER_CHUNK, RUN_MAX};
 use crate::local::{Local, Thread};
 use crate::pocket::KEPT_MAX;

@@ -12,8 +12,8 @@
 //! - Unwind or panic in a release build: nothing here indexes without a bound that the compiler sees.
 //!
 //! # Modules, bottom up
-//! A module uses only those above it in this list, except that the `impl Heap` modules (`small`,
-//! `large`, `check`, `registry`, `helper`, `sweep`, `tide`, `census`, `fork`) share [`heap::Heap`].
+//! A module imports only those above it in this list. Up to `heap` they are the parts of a heap; from
+//! there on each is an `impl Heap` with one job.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -29,6 +29,8 @@ mod knob;
 mod class;
 
 mod block;
+
+mod bytes;
 
 mod bits;
 
@@ -50,6 +52,8 @@ mod shelf;
 
 mod pocket;
 
+mod fork;
+
 mod local;
 
 mod stop;
@@ -58,25 +62,35 @@ mod direct;
 
 mod options;
 
+mod quarantine;
+
 mod registry;
 
 mod helper;
 
 mod tide;
 
-mod sweep;
+mod heap;
+
+mod census;
+
+mod check;
 
 mod small;
 
 mod large;
 
-mod check;
+mod sweep;
 
-mod census;
+mod ebb;
 
-mod fork;
+mod watch;
 
-mod heap;
+mod enrol;
+
+mod forking;
+
+mod request;
 
 mod process;
 

@@ -6,8 +6,9 @@
 //! it, and their owner, when too many others come.
 
 use crate::block::Block;
+use crate::bytes::fill;
 use crate::class::{self, Class};
-use crate::heap::{Heap, fill};
+use crate::heap::Heap;
 use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::local::{Local, Thread};
 use crate::slab::{Due, Freed, Slab, State};

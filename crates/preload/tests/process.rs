@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{BACKENDS, BACKENDS_AND_CHECK, Finished, Mode, Outcome, Stop};
+use harness::{BACKENDS, BACKENDS_AND_CHECK, Finished, Mode, Outcome, Stop, WITHOUT_HELPER};
 use harness::{
     compile, conclude, contract, contract_with, in_modes, library, preloaded, run, scratch, time_limit,
 };
@@ -155,9 +155,9 @@ fn a_filter_may_refuse_calls() {
 
 #[test]
 fn a_filter_that_kills_finds_no_reason() {
-    for when in ["early", "late"] {
-        contract_with("seccomp_kills.c", &BACKENDS_AND_CHECK, &[when]);
-    }
+    contract_with("seccomp_kills.c", &BACKENDS_AND_CHECK, &["late"]);
+    // Nobody can ask a filter what it would do, so one that was there first is the user's to name.
+    contract_with("seccomp_kills.c", &WITHOUT_HELPER, &["early"]);
 }
 
 /// Runs the program with one variable set and returns what it wrote on standard error.

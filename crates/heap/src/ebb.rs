@@ -1,0 +1,329 @@
+//! The pass over the dirt: one tick of the tide.
+//!
+//! Owns the order in which memory is given back. Pages under way are taken out of the free maps first,
+//! so nobody can be given a page that is being discarded; one pass at a time, under the tide's lock.
+
+#![allow(unsafe_code)]
+
+use crate::bits::Run;
+use crate::chunk::{Chunk, Kind, group_bit};
+use crate::class::Class;
+use crate::heap::Heap;
+use crate::layout::{GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE};
+use crate::local::Local;
+use crate::sync::{AcqRel, Relaxed, Token};
+use crate::tide::Reach;
+use neap_abi::Call;
+use neap_os::unit::Span;
+use neap_os::vm::Vm;
+
+/// Ranges collected before they are discarded, outside the lock.
+const BATCH: usize = 64;
+
+impl<V: Vm> Heap<V> {
+    /// One tick. Returns the pages given back. Does nothing while another thread is at it, unless
+    /// `reach` is `All`.
+    pub(crate) fn tick(&self, token: Token, reach: Reach) -> usize {
+        if !self.window().is_open() {
+            return 0;
+        }
+        let _held = match reach {
+            Reach::All => self.tide.lock.lock(token),
+            Reach::Old => match self.tide.lock.try_lock(token) {
+                Some(held) => held,
+                None => return 0,
+            },
+        };
+        self.ground
+            .regret
+            .now
+            .set(self.ground.regret.now.get().wrapping_add(1));
+        let mut given = self.sweep_shelves(token, reach);
+        for group in 0..self.window().group_count() {
+            let mut due = self.window().group(group).due.swap(0, AcqRel);
+            while due != 0 {
+                if self.tide.is_paused() {
+                    self.window().group(group).due.fetch_or(due, AcqRel);
+                    break;
+                }
+                let chunk = group * 64 + due.trailing_zeros();
+                due &= due - 1;
+                given += self.ebb_chunk(token, chunk, reach);
+            }
+        }
+        self.lower_top(token, reach);
+        if given != 0 {
+            self.tide.given.fetch_add(given, Relaxed);
+            let page = self.tally.page();
+            page.purges.fetch_add(1, Relaxed);
+        }
+        let regretted = self.tide.judge(&self.ground.regret);
+        self.tally
+            .page()
+            .regret_bytes
+            .fetch_add((regretted * PAGE) as u64, Relaxed);
+        self.publish();
+        given
+    }
+
+    /// Gives back whatever is free, now: malloc_trim, or memory has run out.
+    pub(crate) fn ebb_now(&self, local: &Local) -> usize {
+        self.tick(local.token(), Reach::All)
+    }
+
+    fn ebb_chunk(&self, token: Token, chunk: u32, reach: Reach) -> usize {
+        let record = self.window().chunk(chunk);
+        let (given, again) = match record.kind() {
+            Kind::Absent => (0, false),
+            Kind::Slabs => self.ebb_granules(token, chunk, record, reach),
+            _ => self.ebb_pages(token, chunk, record, reach),
+        };
+        if again {
+            self.window()
+                .group(chunk / 64)
+                .due
+                .fetch_or(group_bit(chunk), Relaxed);
+        }
+        if given != 0 {
+            record
+                .purged_at
+                .store(self.ground.regret.now.get() as u32, Relaxed);
+        }
+        given
+    }
+
+    /// Gives back the old dirt of a chunk of slabs. Returns the pages, and whether younger dirt is
+    /// left.
+    fn ebb_granules(&self, token: Token, chunk: u32, record: &Chunk, reach: Reach) -> (usize, bool) {
+        let Some(mine) = self.claim_granules(token, record, reach) else {
+            return (0, false);
+        };
+        let mut granule = 0;
+        let mut given = 0;
+        while granule < GRANULES_PER_CHUNK as u32 {
+            let from = granule + (mine >> granule).trailing_zeros().min(32 - granule);
+            let count = if from < 32 {
+                (mine >> from).trailing_ones()
+            } else {
+                0
+            };
+            if count != 0 {
+                let base = self.window().chunk_base(chunk) + from as usize * GRANULE;
+                if self.discard(base, count as usize * GRANULE) {
+                    given += count as usize * PAGES_PER_GRANULE;
+                    let mask = if count == 32 {
+                        u32::MAX
+                    } else {
+                        ((1 << count) - 1) << from
+                    };
+                    record.granules_touched.fetch_and(!mask, Relaxed);
+                }
+            }
+            granule = from + count.max(1);
+        }
+        if mine != 0 {
+            record.granules_free.fetch_or(mine, AcqRel);
+            self.window()
+                .group(chunk / 64)
+                .granules
+                .fetch_or(group_bit(chunk), AcqRel);
+        }
+        let pages = self.ground.enter(&self.vm, &self.tally, token);
+        if record.kind() != Kind::Slabs {
+            return (given, true);
+        }
+        let young = record.granules_new.swap(0, AcqRel);
+        record.granules_old.fetch_or(young, AcqRel);
+        if young == 0 && record.granules_free.load(Relaxed) == u32::MAX {
+            pages.reclaim_chunk(chunk);
+        }
+        (given, young != 0)
+    }
+
+    /// Takes the granules with old dirt out of the free mask: whoever clears a bit there has the
+    /// granule. Under the lock, so that the chunk does not change its kind half way.
+    fn claim_granules(&self, token: Token, record: &Chunk, reach: Reach) -> Option<u32> {
+        let _pages = self.ground.enter(&self.vm, &self.tally, token);
+        if record.kind() != Kind::Slabs {
+            return None;
+        }
+        let mut old = record.granules_old.swap(0, AcqRel);
+        if reach == Reach::All {
+            old |= record.granules_new.swap(0, AcqRel);
+        }
+        self.ground.clean(old.count_ones() as usize * PAGES_PER_GRANULE);
+        let mut mine = 0u32;
+        for granule in 0..GRANULES_PER_CHUNK {
+            let bit = 1 << granule;
+            if old & bit != 0 && record.granules_free.fetch_and(!bit, AcqRel) & bit != 0 {
+                mine |= bit;
+            }
+        }
+        Some(mine)
+    }
+
+    /// Gives back the old dirt of a chunk of runs, an extent's spare pages, or a free chunk.
+    fn ebb_pages(&self, token: Token, chunk: u32, record: &Chunk, reach: Reach) -> (usize, bool) {
+        let mut runs = [Run { first: 0, count: 0 }; BATCH];
+        let mut given = 0;
+        loop {
+            let mut count = 0;
+            let pages = self.ground.enter(&self.vm, &self.tally, token);
+            let kind = record.kind();
+            if kind == Kind::Slabs || kind == Kind::Absent {
+                return (given, false);
+            }
+            if reach == Reach::All {
+                record.new.runs_common(&record.free, |run| record.old.set(run));
+                record.new.clear(Run::ALL);
+            }
+            record.old.runs_common(&record.free, |run| {
+                if let Some(slot) = runs.get_mut(count) {
+                    *slot = run;
+                    count += 1;
+                }
+            });
+            let batch = runs.get(..count).unwrap_or(&[]);
+            let in_place = matches!(kind, Kind::Extent | Kind::Body);
+            for run in batch {
+                self.ground.clean(record.old.clear(*run));
+                if in_place {
+                    // Its owner may grow into these pages: the lock stays held.
+                    given += self.discard_run(chunk, record, *run);
+                } else {
+                    record.free.clear(*run);
+                }
+            }
+            let whole = kind == Kind::Free && self.set_aside(chunk, count);
+            drop(pages);
+            if !in_place {
+                for run in batch {
+                    given += self.discard_run(chunk, record, *run);
+                }
+                let _pages = self.ground.enter(&self.vm, &self.tally, token);
+                for run in batch {
+                    record.free.set(*run);
+                }
+                if whole {
+                    let free = &self.window().group(chunk / 64).free;
+                    free.store(free.load(Relaxed) | group_bit(chunk), Relaxed);
+                }
+            }
+            if count < BATCH {
+                break;
+            }
+        }
+        let pages = self.ground.enter(&self.vm, &self.tally, token);
+        if matches!(record.kind(), Kind::Slabs | Kind::Absent) {
+            return (given, true);
+        }
+        if record.old.is_empty() {
+            record.old.take_from(&record.new);
+        }
+        if record.kind() == Kind::Runs && record.old.is_empty() && record.free.is_full() {
+            pages.reclaim_chunk(chunk);
+        }
+        (given, !record.old.is_empty())
+    }
+
+    /// Takes a free chunk out of the summary while some of its pages are under way. False if it was
+    /// out already, or nothing is.
+    fn set_aside(&self, chunk: u32, runs: usize) -> bool {
+        let free = &self.window().group(chunk / 64).free;
+        let before = free.load(Relaxed);
+        if runs == 0 || before & group_bit(chunk) == 0 {
+            return false;
+        }
+        free.store(before & !group_bit(chunk), Relaxed);
+        true
+    }
+
+    fn discard_run(&self, chunk: u32, record: &Chunk, run: Run) -> usize {
+        debug_assert!(run.end() <= PAGES_PER_CHUNK);
+        let base = self.window().chunk_base(chunk) + run.first * PAGE;
+        if !self.discard(base, run.count * PAGE) {
+            return 0;
+        }
+        record.resident.clear(run);
+        run.count
+    }
+
+    /// Discards pages that are in nobody's hands. False when the kernel refuses (locked memory):
+    /// then they stay resident, and only the address space is free.
+    pub(crate) fn discard(&self, base: usize, bytes: usize) -> bool {
+        let Some(span) = Span::new(base, bytes) else {
+            return false;
+        };
+        // SAFETY: the callers took the pages out of the free maps, or own the slab they lie in and
+        // found no live byte there: mapped, ours (1), and needed by nobody (2).
+        if unsafe { self.vm.discard(span) }.is_ok() {
+            self.tally.call(Call::Madvise, bytes);
+            self.tally.given_back(bytes);
+            true
+        } else {
+            self.tally.failed(Call::Madvise);
+            false
+        }
+    }
+
+    /// Gives up address space at the top when a good part of the window lies free there.
+    fn lower_top(&self, token: Token, reach: Reach) {
+        let pages = self.ground.enter(&self.vm, &self.tally, token);
+        let window = self.window();
+        window.skip_absent();
+        let top = window.top();
+        let mut first = top;
+        while let Some(below) = first.checked_sub(1) {
+            let record = window.chunk(below);
+            let listed = window.group(below / 64).free.load(Relaxed) & group_bit(below) != 0;
+            // Dirt waits for its own tick.
+            let clean = record.old.is_empty() && record.new.is_empty();
+            let same_source = first == top || !window.is_break_end(first);
+            if record.kind() != Kind::Free || !listed || !clean || !same_source {
+                break;
+            }
+            first = below;
+        }
+        let free = (top - first) as usize;
+        let pad = self.ground.top_pad.load(Relaxed) / crate::layout::CHUNK;
+        let enough = match (reach, window.backend()) {
+            (Reach::All, _) => 1,
+            (_, neap_abi::Backend::Brk) => 1 + pad,
+            // A mapping without pages costs nothing, so it goes only when it is most of the window.
+            (_, neap_abi::Backend::Mmap) => (top as usize / 2).max(32),
+        };
+        if free < enough {
+            return;
+        }
+        for chunk in first..top {
+            let word = &window.group(chunk / 64).free;
+            word.store(word.load(Relaxed) & !group_bit(chunk), Relaxed);
+        }
+        // SAFETY: the chunks are free, out of the summary, and under the lock nobody can take them
+        // (1); the walk stopped where the break ends (2).
+        if !unsafe { window.lower(&self.vm, &self.tally, first) } {
+            for chunk in first..top {
+                let word = &window.group(chunk / 64).free;
+                word.store(word.load(Relaxed) | group_bit(chunk), Relaxed);
+            }
+        }
+        drop(pages);
+    }
+
+    /// Looks into the shelved slabs of every class that something happened to.
+    fn sweep_shelves(&self, token: Token, reach: Reach) -> usize {
+        self.tide.stirred.store(0, Relaxed);
+        // Checked slabs lie on the same shelves, but their free blocks must stay as they are.
+        if self.checking() {
+            return 0;
+        }
+        let mut given = 0;
+        for class in Class::all() {
+            let shelf = self.shelf(class);
+            if reach == Reach::All || shelf.stirred.swap(false, Relaxed) {
+                given += self.sweep_shelf(token, class, reach);
+            }
+        }
+        given
+    }
+}
