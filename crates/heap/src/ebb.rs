@@ -96,7 +96,8 @@ impl<V: Vm> Heap<V> {
     /// left.
     fn ebb_granules(&self, token: Token, chunk: u32, record: &Chunk, reach: Reach) -> (usize, bool) {
         let Some(mine) = self.claim_granules(token, record, reach) else {
-            return (0, false);
+            // No slab chunk any more: its dirt is in the page maps now.
+            return (0, true);
         };
         let mut granule = 0;
         let mut given = 0;
@@ -189,7 +190,10 @@ impl<V: Vm> Heap<V> {
                 self.ground.clean(record.old.clear(*run));
                 if in_place {
                     // Its owner may grow into these pages: the lock stays held.
-                    given += self.discard_run(chunk, record, *run);
+                    if self.discard_run(chunk, *run) {
+                        record.resident.clear(*run);
+                        given += run.count;
+                    }
                 } else {
                     record.free.clear(*run);
                 }
@@ -197,12 +201,21 @@ impl<V: Vm> Heap<V> {
             let whole = kind == Kind::Free && self.set_aside(chunk, count);
             drop(pages);
             if !in_place {
-                for run in batch {
-                    given += self.discard_run(chunk, record, *run);
+                let mut gone = [false; BATCH];
+                for (run, gone) in batch.iter().zip(&mut gone) {
+                    *gone = self.discard_run(chunk, *run);
                 }
-                let _pages = self.ground.enter(&self.vm, &self.tally, token);
-                for run in batch {
+                let pages = self.ground.enter(&self.vm, &self.tally, token);
+                for (run, gone) in batch.iter().zip(gone) {
+                    // Only now: the maps are changed under the lock.
+                    if gone {
+                        record.resident.clear(*run);
+                        given += run.count;
+                    }
                     record.free.set(*run);
+                    if kind == Kind::Runs {
+                        pages.join_up(chunk, record, *run);
+                    }
                 }
                 if whole {
                     let free = &self.window().group(chunk / 64).free;
@@ -238,14 +251,10 @@ impl<V: Vm> Heap<V> {
         true
     }
 
-    fn discard_run(&self, chunk: u32, record: &Chunk, run: Run) -> usize {
+    fn discard_run(&self, chunk: u32, run: Run) -> bool {
         debug_assert!(run.end() <= PAGES_PER_CHUNK);
         let base = self.window().chunk_base(chunk) + run.first * PAGE;
-        if !self.discard(base, run.count * PAGE) {
-            return 0;
-        }
-        record.resident.clear(run);
-        run.count
+        self.discard(base, run.count * PAGE)
     }
 
     /// Discards pages that are in nobody's hands. False when the kernel refuses (locked memory):

@@ -313,6 +313,12 @@ impl<V: Vm> Pages<'_, V> {
         self.ground.soil(run.count);
         let group = self.window().group(chunk / 64);
         group.due.fetch_or(group_bit(chunk), Relaxed);
+        self.join_up(chunk, record, run);
+    }
+
+    /// Notes the length of the free run of which `run` has become a part.
+    pub(crate) fn join_up(&self, chunk: u32, record: &Chunk, run: Run) {
+        let group = self.window().group(chunk / 64);
         let around = record.free.run_around(run.first);
         if around > record.largest.load(Relaxed) as usize {
             record.largest.store(around as u32, Relaxed);

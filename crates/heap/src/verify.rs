@@ -314,7 +314,7 @@ impl<V: Vm> Heap<V> {
 }
 
 fn verify_runs(chunk: u32, record: &Chunk, found: &mut Verified) {
-    let mut before_taken = false;
+    let mut end = 0;
     for page in 0..PAGES_PER_CHUNK {
         let (free, head) = (record.free.get(page), record.heads.get(page));
         assert!(
@@ -322,11 +322,21 @@ fn verify_runs(chunk: u32, record: &Chunk, found: &mut Verified) {
             "run chunk {chunk} page {page}: no run begins on a free page"
         );
         assert!(
-            free || head || before_taken,
+            page >= end || !(free || head),
+            "run chunk {chunk} page {page}: a run is in use to its end"
+        );
+        assert!(
+            page < end || free || head,
             "run chunk {chunk} page {page}: a page in use belongs to a run"
         );
-        before_taken = !free;
+        if head {
+            end = page + record.run_length(page);
+        }
     }
+    assert!(
+        end <= PAGES_PER_CHUNK,
+        "run chunk {chunk}: the last run ends in it"
+    );
     let taken = PAGES_PER_CHUNK - record.free.count(Run::ALL);
     found.large_blocks += record.heads.count(Run::ALL);
     found.large_bytes += taken * PAGE;
