@@ -108,6 +108,21 @@ impl<V: Vm> Heap<V> {
         });
     }
 
+    /// Whether threads stayed behind a fork, with slabs that nobody owns any more.
+    #[cfg(any(test, feature = "verify"))]
+    pub(crate) fn has_orphans(&self) -> bool {
+        let mut at = self.registry.records.load(Relaxed);
+        while at != 0 {
+            // SAFETY: the list holds records (1).
+            let record = unsafe { thread_at(at) };
+            if record.user.load(Relaxed) == GONE {
+                return true;
+            }
+            at = record.next.load(Relaxed);
+        }
+        false
+    }
+
     /// Takes back all that the calling thread, which is about to end, holds. It may still call the
     /// heap afterwards and is then served without caches.
     pub fn finish_thread(&self, local: &Local) {

@@ -33,21 +33,6 @@ impl Registry {
         self.threads.load(Relaxed)
     }
 
-    /// Whether threads stayed behind a fork, with slabs that nobody owns any more.
-    #[cfg(any(test, feature = "verify"))]
-    pub(crate) fn has_orphans(&self) -> bool {
-        let mut at = self.records.load(Relaxed);
-        while at != 0 {
-            // SAFETY: the list holds records (1).
-            let record = unsafe { thread_at(at) };
-            if record.user.load(Relaxed) == GONE {
-                return true;
-            }
-            at = record.next.load(Relaxed);
-        }
-        false
-    }
-
     /// In the child of fork(2): the other threads did not come along.
     pub(crate) fn only_one(&self, threads: usize) {
         self.threads.store(threads, Relaxed);

@@ -106,7 +106,7 @@ impl<V: Vm> Heap<V> {
                     continue;
                 }
                 // A fork left it behind: its lists may be anything, its remote list is in order.
-                State::Owned if slab.owner.load(Relaxed) == 0 && self.registry.has_orphans() => {}
+                State::Owned if slab.owner.load(Relaxed) == 0 && self.has_orphans() => {}
                 State::Owned => in_lists += usize::from(self.verify_owned(locals, granule, slab, class)),
                 State::Full | State::Shelved => {
                     let waiting = state == State::Full && remote.count() != 0;
