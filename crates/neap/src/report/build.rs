@@ -11,6 +11,7 @@ use super::{
 };
 use crate::failure::LIMIT_PASSED;
 use crate::run::Outcome;
+use crate::run::board::live_is_counted;
 use crate::run::child::End;
 use crate::run::signals;
 use crate::run::tree::Process;
@@ -207,12 +208,19 @@ fn heap(outcome: &Outcome) -> Heap {
     let most = |field: fn(&Snapshot) -> u64| board.snapshots().map(field).max();
     let end = board.gauges(pids_at_end(outcome).into_iter());
     let peak = outcome.sampler.gauges_peak;
-    let live_peak = most(|page| page.live_peak_bytes.max(page.live_bytes));
+    let counted = board.snapshots().filter(|page| live_is_counted(page));
+    let live_peak = counted
+        .map(|page| page.live_peak_bytes.max(page.live_bytes))
+        .max();
+    let live = |value: Option<u64>| match (value, end) {
+        (None, Some(_)) => Figure::Missing("it ended before its heap was counted".to_owned()),
+        _ => figure(value),
+    };
     let held_peak = most(|page| page.held_peak_bytes.max(page.held_bytes));
     Heap {
-        live_bytes: figure(end.map(|gauges| gauges.live_bytes)),
-        live_blocks: figure(end.map(|gauges| gauges.live_blocks)),
-        live_peak_bytes: figure(live_peak.max(peak.map(|gauges| gauges.live_bytes))),
+        live_bytes: live(end.and_then(|gauges| gauges.live_bytes)),
+        live_blocks: live(end.and_then(|gauges| gauges.live_blocks)),
+        live_peak_bytes: live(live_peak.max(peak.and_then(|gauges| gauges.live_bytes))),
         held_bytes: figure(end.map(|gauges| gauges.held_bytes)),
         held_peak_bytes: figure(held_peak.max(peak.map(|gauges| gauges.held_bytes))),
         dirty_bytes: figure(end.map(|gauges| gauges.dirty_bytes)),

@@ -155,14 +155,17 @@ impl Page<'_> {
             return;
         }
         let pair = |figure: &Figure, word: &'static str| (figure.size(), word);
-        self.row(
-            "live",
-            &[
-                pair(&heap.live_peak_bytes, "peak"),
-                pair(&heap.live_bytes, "final"),
-                (heap.live_blocks.count(), "blocks"),
-            ],
-        );
+        match heap.live_bytes.reason() {
+            Some(reason) => self.missing("live", reason),
+            None => self.row(
+                "live",
+                &[
+                    pair(&heap.live_peak_bytes, "peak"),
+                    pair(&heap.live_bytes, "final"),
+                    (heap.live_blocks.count(), "blocks"),
+                ],
+            ),
+        }
         self.row(
             "held",
             &[

@@ -32,8 +32,9 @@ struct Page {
 /// Sums over the heaps of processes that live at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gauges {
-    pub(crate) live_bytes: u64,
-    pub(crate) live_blocks: u64,
+    /// `None`: nobody has counted yet. libneap.so counts live blocks by a walk, when it gives back and at exit.
+    pub(crate) live_bytes: Option<u64>,
+    pub(crate) live_blocks: Option<u64>,
     pub(crate) held_bytes: u64,
     pub(crate) dirty_bytes: u64,
     pub(crate) meta_bytes: u64,
@@ -127,13 +128,26 @@ impl Board {
         living.filter_map(|pid| self.newest(pid)).fold(None, |sum, page| {
             let sum: Gauges = sum.unwrap_or_default();
             Some(Gauges {
-                live_bytes: sum.live_bytes.saturating_add(page.live_bytes),
-                live_blocks: sum.live_blocks.saturating_add(page.live_blocks),
+                live_bytes: add(sum.live_bytes, page, page.live_bytes),
+                live_blocks: add(sum.live_blocks, page, page.live_blocks),
                 held_bytes: sum.held_bytes.saturating_add(page.held_bytes),
                 dirty_bytes: sum.dirty_bytes.saturating_add(page.dirty_bytes),
                 meta_bytes: sum.meta_bytes.saturating_add(page.meta_bytes),
             })
         })
+    }
+}
+
+/// A heap that holds memory and says that no block lives has not counted yet, unless it has said its last.
+pub(crate) fn live_is_counted(page: &Snapshot) -> bool {
+    page.finished || page.live_blocks > 0 || page.held_bytes == 0
+}
+
+fn add(sum: Option<u64>, page: &Snapshot, live: u64) -> Option<u64> {
+    if live_is_counted(page) {
+        Some(sum.unwrap_or(0).saturating_add(live))
+    } else {
+        sum
     }
 }
 
@@ -151,6 +165,7 @@ mod tests {
             (2, pid),
             (5, finished),
             (6, live),
+            (7, live / 10),
             (8, held),
         ] {
             words[at] = value;
@@ -174,17 +189,29 @@ mod tests {
         let mut board = Board::new().unwrap();
         fill(&board, 1, [10, 0, 100, 1000]);
         fill(&board, 2, [11, 0, 20, 200]);
-        fill(&board, 3, [10, 0, 3, 30]);
+        fill(&board, 3, [10, 0, 13, 30]);
         board.refresh();
         let living = |pids: &[u32]| {
             board
                 .gauges(pids.iter().copied())
-                .map(|g| (g.live_bytes, g.held_bytes))
+                .map(|g| (g.live_bytes.unwrap(), g.held_bytes))
         };
-        assert_eq!(living(&[10, 11, 12]), Some((23, 230)));
-        assert_eq!(living(&[10]), Some((3, 30)));
+        assert_eq!(living(&[10, 11, 12]), Some((33, 230)));
+        assert_eq!(living(&[10]), Some((13, 30)));
         assert_eq!(living(&[12]), None);
         assert_eq!(board.snapshots().count(), 3);
+    }
+
+    #[test]
+    fn live_blocks_that_nobody_counted_are_not_zero() {
+        let mut board = Board::new().unwrap();
+        fill(&board, 1, [10, 0, 0, 1000]);
+        board.refresh();
+        let live = |board: &Board| board.gauges([10].into_iter()).unwrap().live_bytes;
+        assert_eq!(live(&board), None);
+        fill(&board, 1, [10, 1, 0, 1000]);
+        board.refresh();
+        assert_eq!(live(&board), Some(0));
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Sampler {
         self.series.push(Point {
             at_ns: now_ns,
             rss_bytes,
-            live_bytes: gauges.map(|gauges| gauges.live_bytes),
+            live_bytes: gauges.and_then(|gauges| gauges.live_bytes),
             held_bytes: gauges.map(|gauges| gauges.held_bytes),
         });
     }

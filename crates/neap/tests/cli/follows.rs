@@ -27,7 +27,7 @@ fn children_are_followed_across_fork_and_exec() {
     assert_eq!(bursts.len(), 2, "{report:#}");
     for process in bursts {
         assert!(
-            process["heap"]["live_peak_bytes"].as_u64().unwrap() >= 64 << 20,
+            process["heap"]["held_peak_bytes"].as_u64().unwrap() >= 64 << 20,
             "{report:#}"
         );
         assert!(
