@@ -130,7 +130,7 @@ impl<V: Vm> Heap<V> {
                 *count += u64::from(live);
             }
         });
-        let waiting = self.deferred().count() as u64;
+        let waiting = self.deferred_count.load(Relaxed) as u64;
         census.large_blocks = census
             .large_blocks
             .saturating_sub(waiting.min(census.direct_blocks));

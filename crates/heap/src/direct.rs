@@ -179,6 +179,11 @@ impl Direct {
         if bytes == size.0 {
             return Some(address);
         }
+        // What grows may move, to an address that a full table has no place for, and then it could
+        // not be moved back. (Half full, no search is nearly as long as it may be.)
+        if size.0 > bytes && self.blocks.load(Relaxed) > SLOTS / 2 {
+            return None;
+        }
         let span = Span::new(address, bytes)?;
         self.remove(address)?;
         // SAFETY: `span` is the whole mapping of the block (1); its holder asked for the move and

@@ -134,7 +134,8 @@ impl<V: Vm> Heap<V> {
             return (given, true);
         }
         let young = record.granules_new.swap(0, AcqRel);
-        record.granules_old.fetch_or(young, AcqRel);
+        let twice = record.granules_old.fetch_or(young, AcqRel) & young;
+        self.ground.clean(twice.count_ones() as usize * PAGES_PER_GRANULE);
         if young == 0 && record.granules_free.load(Relaxed) == u32::MAX {
             pages.reclaim_chunk(chunk);
         }
@@ -149,16 +150,26 @@ impl<V: Vm> Heap<V> {
             return None;
         }
         let mut old = record.granules_old.swap(0, AcqRel);
-        if reach == Reach::All {
-            old |= record.granules_new.swap(0, AcqRel);
-        }
         self.ground.clean(old.count_ones() as usize * PAGES_PER_GRANULE);
+        let mut young = 0;
+        if reach == Reach::All {
+            // What is both was counted twice.
+            young = record.granules_new.swap(0, AcqRel);
+            self.ground.clean(young.count_ones() as usize * PAGES_PER_GRANULE);
+            old |= young;
+        }
         let mut mine = 0u32;
         for granule in 0..GRANULES_PER_CHUNK {
             let bit = 1 << granule;
             if old & bit != 0 && record.granules_free.fetch_and(!bit, AcqRel) & bit != 0 {
                 mine |= bit;
             }
+        }
+        // What is dirt but not free may be coming back at this moment: then it is the next tick's.
+        let late = young & !mine;
+        if late != 0 {
+            self.ground.soil(late.count_ones() as usize * PAGES_PER_GRANULE);
+            record.granules_new.fetch_or(late, AcqRel);
         }
         Some(mine)
     }

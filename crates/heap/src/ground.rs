@@ -141,10 +141,11 @@ impl Ground {
             {
                 Err(now) => free = now,
                 Ok(_) => {
-                    let dirt = record.granules_new.fetch_and(!bit, Relaxed) & bit
-                        | record.granules_old.fetch_and(!bit, Relaxed) & bit;
-                    if dirt != 0 {
-                        self.clean(PAGES_PER_GRANULE);
+                    // It may be both, counted twice: taken and returned while its dirt aged.
+                    for dirt in [&record.granules_new, &record.granules_old] {
+                        if dirt.fetch_and(!bit, Relaxed) & bit != 0 {
+                            self.clean(PAGES_PER_GRANULE);
+                        }
                     }
                     if record.granules_touched.fetch_or(bit, Relaxed) & bit == 0 {
                         self.regret

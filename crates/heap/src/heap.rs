@@ -32,6 +32,8 @@ pub struct Heap<V: Vm> {
     pub(crate) quarantine: Quarantine,
     /// Blocks that signal handlers freed in the middle of a slow path, linked by their first words.
     pub(crate) deferred: AtomicUsize,
+    /// How many of those there are.
+    pub(crate) deferred_count: AtomicUsize,
 }
 
 impl<V: Vm> Heap<V> {
@@ -49,6 +51,7 @@ impl<V: Vm> Heap<V> {
             options: Options::new(),
             quarantine: Quarantine::new(),
             deferred: AtomicUsize::new(0),
+            deferred_count: AtomicUsize::new(0),
         }
     }
 

@@ -153,6 +153,9 @@ impl<V: Vm> Pages<'_, V> {
             }
             if new >> granule & 1 == 1 {
                 record.new.set(run);
+                if old >> granule & 1 == 1 {
+                    self.ground.clean(PAGES_PER_GRANULE);
+                }
             } else if old >> granule & 1 == 1 {
                 record.old.set(run);
             }

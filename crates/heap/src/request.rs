@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::block::{self, Block};
+use crate::block::Block;
 use crate::bytes::{copy, fill};
 use crate::class::{self, Class};
 use crate::ground::NotAPiece;
@@ -299,6 +299,8 @@ impl<V: Vm> Heap<V> {
         // SAFETY: whatever the heap hands out has at least 16 aligned bytes, and this block is no
         // longer the program's (1).
         let block = unsafe { Block::at(address) };
+        // Counted before it can be taken out.
+        self.deferred_count.fetch_add(1, Relaxed);
         let mut head = self.deferred.load(Relaxed);
         loop {
             // SAFETY: as above; the queue holds addresses of such blocks only.
@@ -333,6 +335,7 @@ impl<V: Vm> Heap<V> {
             at = block.next();
             // SAFETY: the block was freed by the program once and is in no list.
             unsafe { self.free_now(local, block.address()) };
+            self.deferred_count.fetch_sub(1, Relaxed);
         }
     }
 
@@ -432,13 +435,6 @@ impl<V: Vm> Heap<V> {
     #[must_use]
     pub fn is_checking(&self) -> bool {
         self.checking()
-    }
-
-    /// How many deferred blocks there are: for the census.
-    pub(crate) fn deferred(&self) -> impl Iterator<Item = Block> {
-        let head = self.deferred.load(Relaxed);
-        // SAFETY: the queue holds addresses of freed blocks (see `defer`).
-        block::iter((head != 0).then(|| unsafe { Block::at(head) }))
     }
 }
 

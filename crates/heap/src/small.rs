@@ -458,8 +458,9 @@ impl<V: Vm> Heap<V> {
             let open = self.shelf(class).open(self.window(), token);
             // Under the shelf's lock a slab of this class that says SHELVED stays so; one that was
             // taken meanwhile says something else.
+            let before = slab.class();
             let remote = slab.remote();
-            if remote.state() != State::Shelved || slab.class() != Some(class) {
+            if remote.state() != State::Shelved || before != Some(class) || slab.class() != before {
                 return;
             }
             let free = slab.shelf_free.load(Relaxed) + remote.count();

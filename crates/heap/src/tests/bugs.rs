@@ -1,8 +1,16 @@
 //! Every bug that was found in the heap, each with the least program that shows it.
 
+#![allow(unsafe_code)]
+
 use super::oracle::{Action, Setup, World};
+use crate::heap::Heap;
+use crate::local::Local;
+use crate::options::Setting;
 use neap_abi::Backend;
+use neap_os::sim::Sim;
 use neap_os::vm::Vm;
+use std::boxed::Box;
+use std::vec::Vec;
 
 const MMAP: Setup = Setup {
     backend: Backend::Mmap,
@@ -139,4 +147,34 @@ fn the_top_goes_down_past_chunks_that_were_passed_over() {
             },
         ],
     );
+}
+
+/// mremap moved a block to an address for which the full table had no place, and the block was lost.
+#[test]
+fn blocks_grow_while_the_table_of_mappings_is_full() {
+    let heap = Box::new(Heap::new(Sim::new()));
+    let local = Box::new(Local::new());
+    heap.open(&local, Backend::Mmap, false, &[heap.vm.arena_hint()])
+        .expect("a heap");
+    heap.set(&local, Setting::MmapThreshold, 9000);
+    heap.set(&local, Setting::MmapMax, usize::MAX);
+    let word = |address| core::ptr::with_exposed_provenance_mut::<usize>(address);
+    let mut blocks: Vec<usize> = (0..17_000).filter_map(|_| heap.allocate(&local, 9000)).collect();
+    for (n, block) in blocks.iter().enumerate() {
+        // SAFETY: the first word of a block in use.
+        unsafe { word(*block).write(n) };
+    }
+    for (n, block) in blocks.iter_mut().enumerate() {
+        // SAFETY: a block in use; then its first word.
+        unsafe {
+            *block = heap.resize(&local, *block, 20_000).expect("there is memory");
+            assert_eq!(word(*block).read(), n, "block {n} keeps its contents");
+        }
+    }
+    let found = heap.verify(&[&local]);
+    assert_eq!(found.live(), blocks.len());
+    for block in blocks {
+        // SAFETY: a block in use, given up.
+        unsafe { heap.free(&local, block) };
+    }
 }

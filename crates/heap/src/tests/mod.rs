@@ -6,6 +6,7 @@
 
 mod bugs;
 mod failure;
+mod nudge;
 mod oracle;
 mod property;
 mod stress;

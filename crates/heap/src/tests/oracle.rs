@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use super::nudge::{Nudged, with_hook};
 use crate::heap::{Heap, REQUEST_MAX};
 use crate::local::Local;
 use crate::options::Setting;
@@ -148,7 +149,7 @@ fn assert_woven(address: usize, length: usize, seed: usize, when: &str) {
 // A `Local` has an address for life, and that is its name.
 #[allow(clippy::vec_box)]
 pub(super) struct World {
-    pub(super) heap: Box<Heap<Sim>>,
+    pub(super) heap: Box<Heap<Nudged>>,
     pub(super) locals: Vec<Box<Local>>,
     alive: Vec<bool>,
     live: BTreeMap<usize, Live>,
@@ -157,6 +158,8 @@ pub(super) struct World {
     failing: u64,
     pub(super) setup: Setup,
     quiet: bool,
+    /// What happens at each discard of a tick, last first.
+    pub(super) meanwhile: Vec<Vec<Action>>,
     /// Blocks that went down with threads.
     lost: usize,
     /// Whether at the end everything must be given back.
@@ -171,10 +174,10 @@ impl World {
 
     /// As [`World::new`], but the kernel refuses its `n`-th call, opening included.
     pub(super) fn failing_at(setup: Setup, n: u64) -> World {
-        let heap = Box::new(Heap::new(Sim::new()));
+        let heap = Box::new(Heap::new(Nudged(Sim::new())));
         let locals: Vec<_> = (0..2).map(|_| Box::new(Local::new())).collect();
-        heap.vm.fail_at(n);
-        let hints = [heap.vm.arena_hint()];
+        heap.vm.0.fail_at(n);
+        let hints = [heap.vm.0.arena_hint()];
         if heap.open(&locals[0], setup.backend, setup.check, &hints).is_err() {
             assert!(n != 0, "opening fails only when the kernel refuses");
             assert_eq!(
@@ -199,6 +202,7 @@ impl World {
             failing: n,
             setup,
             quiet: false,
+            meanwhile: Vec::new(),
             lost: 0,
             undisturbed,
         }
@@ -206,7 +210,7 @@ impl World {
 
     /// Calls to the kernel so far.
     pub(super) fn calls(&self) -> u64 {
-        self.heap.vm.calls()
+        self.heap.vm.0.calls()
     }
 
     /// Leaves out the walk after every step.
@@ -217,7 +221,7 @@ impl World {
     pub(super) fn verify(&self) -> Verified {
         let locals: Vec<&Local> = self.locals.iter().map(|local| &**local).collect();
         let found = self.heap.verify(&locals);
-        let known = self.live.len() + self.heap.deferred().count() + self.lost;
+        let known = self.live.len() + self.heap.deferred_count.load(Relaxed) + self.lost;
         assert_eq!(
             found.live(),
             known,
@@ -331,7 +335,7 @@ impl World {
             }
             Action::Tick(count) => {
                 for _ in 0..count {
-                    self.heap.tick(Token::HELPER, Reach::Old);
+                    self.tick();
                 }
             }
             Action::Trim { thread } => {
@@ -340,7 +344,7 @@ impl World {
             }
             Action::SetOption(setting, amount) => self.heap.set(&self.locals[0], setting, amount),
             Action::FailNext(n) => {
-                self.heap.vm.fail_at(n);
+                self.heap.vm.0.fail_at(n);
                 self.failing = self.calls() + n;
                 self.undisturbed &= n == 0;
             }
@@ -350,8 +354,37 @@ impl World {
                 let blocked = self.setup.backend == Backend::Brk
                     && window.chunk_base(window.top()) > self.heap.vm.program_break();
                 if !blocked {
-                    self.heap.vm.foreign_sbrk(increment as isize);
+                    self.heap.vm.0.foreign_sbrk(increment as isize);
                 }
+            }
+        }
+    }
+
+    /// One tick, in the middle of which other threads do what `meanwhile` says.
+    fn tick(&mut self) {
+        let me: *mut World = self;
+        // SAFETY: the heap lies in a box that stays where it is; what the nudges change of the world
+        // lies beside it.
+        let heap: &Heap<Nudged> = unsafe { &*core::ptr::from_ref(&*(*me).heap) };
+        // SAFETY: until the tick is over the world is used by the nudges alone (1).
+        unsafe {
+            with_hook(World::nudge, me.cast(), || {
+                heap.tick(Token::HELPER, Reach::Old);
+            })
+        };
+    }
+
+    /// Another thread's turn, unless the tide holds the lock that it would wait for.
+    ///
+    /// # Safety
+    /// 1. `world` is a `World` that nobody else uses at this moment.
+    unsafe fn nudge(world: *mut ()) {
+        // SAFETY: the caller's (1).
+        let world = unsafe { &mut *world.cast::<World>() };
+        let token = world.locals[0].token();
+        if world.heap.ground.lock.try_lock(token).is_some() {
+            for action in world.meanwhile.pop().unwrap_or_default() {
+                world.step(&action, world.calls());
             }
         }
     }
@@ -505,7 +538,7 @@ impl World {
             );
             assert_eq!(found.chunk_bytes, 0, "after the end no chunk is mapped");
             assert_eq!(
-                self.heap.vm.mapped_bytes() - meta,
+                self.heap.vm.0.mapped_bytes() - meta,
                 0,
                 "after the end only records are mapped"
             );

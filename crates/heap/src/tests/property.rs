@@ -58,6 +58,18 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// An action that never waits for a tick to end: none that asks for one, or for more than there is.
+fn meek_action() -> impl Strategy<Value = Action> {
+    action().prop_filter("waits for the tide", |action| match action {
+        Action::Allocate { size, .. } | Action::Zeroed { size, .. } | Action::Resize { size, .. } => {
+            *size < 1 << 30
+        }
+        Action::AllocateInHandler { size, .. } | Action::Aligned { size, .. } => *size < 1 << 30,
+        Action::Tick(_) | Action::Trim { .. } | Action::LoseThread { .. } => false,
+        _ => true,
+    })
+}
+
 fn rough_action() -> impl Strategy<Value = Action> {
     prop_oneof![
         12 => action(),
@@ -115,6 +127,19 @@ proptest! {
     #[test]
     fn a_refusing_kernel_and_a_foreign_break_cost_memory_but_no_promise(brk in any::<bool>(), actions in list(rough_action(), 1..150)) {
         play(if brk { BRK } else { MMAP }, &actions);
+    }
+
+    #[test]
+    fn what_others_do_while_the_tide_turns_is_safe(
+        actions in list(prop_oneof![2 => action(), 1 => (1usize..4).prop_map(Action::Tick)], 1..150),
+        meanwhile in list(list(meek_action(), 0..4), 0..100),
+    ) {
+        let mut world = World::new(MMAP);
+        world.meanwhile = meanwhile;
+        for action in &actions {
+            world.run(action);
+        }
+        world.wind_up();
     }
 
     #[test]
