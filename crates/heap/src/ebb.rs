@@ -17,6 +17,8 @@ use neap_abi::Call;
 use neap_os::unit::Span;
 use neap_os::vm::Vm;
 
+/// Pages that a slow path gives back at a time: about a millisecond's work.
+const PORTION: usize = 6144;
 /// Ranges collected before they are discarded, outside the lock.
 const BATCH: usize = 64;
 
@@ -24,6 +26,17 @@ impl<V: Vm> Heap<V> {
     /// One tick. Returns the pages given back. Does nothing while another thread is at it, unless
     /// `reach` is `All`.
     pub(crate) fn tick(&self, token: Token, reach: Reach) -> usize {
+        self.pass(token, reach, usize::MAX)
+    }
+
+    /// A portion of a tick, for a slow path that must not take long: ends after about [`PORTION`]
+    /// pages, to be continued by the next one. Says whether the tick is complete.
+    pub(crate) fn tick_a_portion(&self, token: Token) -> bool {
+        self.pass(token, Reach::Old, PORTION);
+        self.tide.next_chunk.load(Relaxed) == 0
+    }
+
+    fn pass(&self, token: Token, reach: Reach, most: usize) -> usize {
         if !self.window().is_open() {
             return 0;
         }
@@ -34,23 +47,20 @@ impl<V: Vm> Heap<V> {
                 None => return 0,
             },
         };
-        self.ground
-            .regret
-            .now
-            .set(self.ground.regret.now.get().wrapping_add(1));
-        let mut given = self.sweep_shelves(token, reach);
-        for group in 0..self.window().group_count() {
-            let mut due = self.window().group(group).due.swap(0, AcqRel);
-            while due != 0 {
-                if self.tide.is_paused() {
-                    self.window().group(group).due.fetch_or(due, AcqRel);
-                    break;
-                }
-                let chunk = group * 64 + due.trailing_zeros();
-                due &= due - 1;
-                given += self.ebb_chunk(token, chunk, reach);
-            }
+        // A tick that was left half way goes on where it stopped: what it has passed is not old yet.
+        let from = match reach {
+            Reach::All => 0,
+            Reach::Old => self.tide.next_chunk.swap(0, Relaxed),
+        };
+        let mut given = 0;
+        if from == 0 {
+            self.ground
+                .regret
+                .now
+                .set(self.ground.regret.now.get().wrapping_add(1));
+            given += self.sweep_shelves(token, reach, most);
         }
+        given += self.ebb_chunks(token, reach, from, most.saturating_sub(given));
         self.lower_top(token, reach);
         if given != 0 {
             self.tide.given.fetch_add(given, Relaxed);
@@ -63,6 +73,31 @@ impl<V: Vm> Heap<V> {
             .regret_bytes
             .fetch_add((regretted * PAGE) as u64, Relaxed);
         self.publish();
+        given
+    }
+
+    /// Gives back the dirt of every chunk from number `from` on, until `most` pages are reached.
+    fn ebb_chunks(&self, token: Token, reach: Reach, from: u32, most: usize) -> usize {
+        let mut given = 0;
+        for group in from / 64..self.window().group_count() {
+            let word = &self.window().group(group).due;
+            let mut due = word.swap(0, AcqRel);
+            if group == from / 64 {
+                let passed = due & (group_bit(from) - 1);
+                word.fetch_or(passed, AcqRel);
+                due &= !passed;
+            }
+            while due != 0 {
+                let chunk = group * 64 + due.trailing_zeros();
+                if self.tide.is_paused() || given >= most {
+                    word.fetch_or(due, AcqRel);
+                    self.tide.next_chunk.store(chunk, Relaxed);
+                    return given;
+                }
+                due &= due - 1;
+                given += self.ebb_chunk(token, chunk, reach);
+            }
+        }
         given
     }
 
@@ -331,7 +366,7 @@ impl<V: Vm> Heap<V> {
     }
 
     /// Looks into the shelved slabs of every class that something happened to.
-    fn sweep_shelves(&self, token: Token, reach: Reach) -> usize {
+    fn sweep_shelves(&self, token: Token, reach: Reach, most: usize) -> usize {
         self.tide.stirred.store(0, Relaxed);
         // Checked slabs lie on the same shelves, but their free blocks must stay as they are.
         if self.checking() {
@@ -340,8 +375,8 @@ impl<V: Vm> Heap<V> {
         let mut given = 0;
         for class in Class::all() {
             let shelf = self.shelf(class);
-            if reach == Reach::All || shelf.stirred.swap(false, Relaxed) {
-                given += self.sweep_shelf(token, class, reach);
+            if given < most && (reach == Reach::All || shelf.stirred.swap(false, Relaxed)) {
+                given += self.sweep_shelf(token, class, reach, most - given);
             }
         }
         given

@@ -64,13 +64,14 @@ fn reached_over(fresh: u32, class: Class) -> u32 {
 }
 
 impl<V: Vm> Heap<V> {
-    /// Turns the list of one shelf round once, sweeping what is due. Returns the pages given back.
-    pub(crate) fn sweep_shelf(&self, token: Token, class: Class, reach: Reach) -> usize {
+    /// Turns the list of one shelf round once, sweeping what is due, until about `most` pages are
+    /// reached. Returns the pages given back.
+    pub(crate) fn sweep_shelf(&self, token: Token, class: Class, reach: Reach, most: usize) -> usize {
         let mut left = self.shelf(class).length();
         let mut given = 0;
         let mut unripe = false;
         while left != 0 {
-            if self.tide.is_paused() {
+            if self.tide.is_paused() || given >= most {
                 unripe = true;
                 break;
             }

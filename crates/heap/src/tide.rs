@@ -14,7 +14,7 @@
 
 use crate::ground::Regret;
 use crate::knob::Knob;
-use crate::sync::{AtomicU64, AtomicUsize, Lock, Relaxed};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Relaxed};
 
 /// The shortest and the longest tick.
 pub(crate) const TICK_MS_MIN: usize = 25;
@@ -27,6 +27,8 @@ pub(crate) struct Tide {
     pub(crate) tick_ms: Knob<TICK_MS_MIN>,
     /// When the next tick is due, for slow paths that run ticks themselves.
     pub(crate) due_ns: AtomicU64,
+    /// The chunk at which a tick that was left half way goes on; 0: it is complete.
+    pub(crate) next_chunk: AtomicU32,
     /// When slow paths publish the next count.
     pub(crate) publish_ns: AtomicU64,
     /// Pages of shelved slabs that came free since the last pass over the shelves.
@@ -54,6 +56,7 @@ impl Tide {
             lock: Lock::new(),
             tick_ms: Knob::new(),
             due_ns: AtomicU64::new(0),
+            next_chunk: AtomicU32::new(0),
             publish_ns: AtomicU64::new(0),
             stirred: AtomicUsize::new(0),
             given: AtomicUsize::new(0),

@@ -113,7 +113,9 @@ impl<V: Vm> Heap<V> {
             .is_ok()
             && due != 0
         {
-            self.tick(local.token(), Reach::Old);
+            if !self.tick_a_portion(local.token()) {
+                self.tide.due_ns.store(now, Relaxed);
+            }
         }
     }
 
