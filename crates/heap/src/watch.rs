@@ -106,16 +106,9 @@ impl<V: Vm> Heap<V> {
             return;
         }
         let next = now + self.tide.tick_ms.get() as u64 * 1_000_000;
-        if self
-            .tide
-            .due_ns
-            .compare_exchange(due, next, AcqRel, Relaxed)
-            .is_ok()
-            && due != 0
-        {
-            if !self.tick_a_portion(local.token()) {
-                self.tide.due_ns.store(now, Relaxed);
-            }
+        let mine = self.tide.due_ns.compare_exchange(due, next, AcqRel, Relaxed).is_ok();
+        if mine && due != 0 && !self.tick_a_portion(local.token()) {
+            self.tide.due_ns.store(now, Relaxed);
         }
     }
 
