@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = parse_interval)]
     pub(crate) interval: Duration,
 
-    /// Where the heap gets its memory [default: as libneap.so decides, mmap]
+    /// Where the heap gets its memory [default: mmap]
     #[arg(long, value_enum, value_name = "BACKEND")]
     pub(crate) backend: Option<Backend>,
 

@@ -24,25 +24,27 @@ verdict in one sentence.";
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   neap run -- python3 burst.py
-  neap run --max-rss 2G -- ./service --port 80     exit code 3 when it grew past 2 GiB
-  neap run --json -o report.json -- make -j8       every process, every curve, as JSON
+  neap run --max-rss 2G -- ./service --port 80   3 when it grew past 2 GiB
+  neap run --json -o report.json -- make -j8     every process, every curve
   neap run --backend brk --interval 1ms -- ./a.out
-  neap run --wait-all -- sh -c './daemon &'        follow what outlives the command";
+  neap run --wait-all -- sh -c './daemon &'      follow what outlives CMD";
 pub(crate) const AFTER_LONG_HELP: &str = "\
 Exit codes:
-  the command's own, when it exited
-  128+N  the command was killed by signal N
+  N      CMD exited with N
+  128+N  CMD was killed by signal N
   2      neap was called wrongly
-  3      --max-rss was passed and the command itself exited with 0
+  3      --max-rss was passed and CMD itself exited with 0
   125    neap itself failed
-  126    refused: libneap.so cannot serve the command (linked statically, setuid, musl, another machine,
-         malloc of its own), or is missing; or the command cannot be executed
-  127    the command was not found
+  126    refused: libneap.so cannot serve CMD (linked statically, setuid,
+         musl, another machine, a malloc of its own), libneap.so is missing,
+         or CMD cannot be executed
+  127    CMD was not found
 
-Verdict:
-  The share given back is (peak - final) / (peak - first) of the summed RSS of all processes: of what the
-  program grew by, how much had left it at the last reading before its end. A program that grew by less
-  than 4 MiB has no share. Nothing is killed when --max-rss is passed.
+The verdict:
+  The share given back is (peak - final) / (peak - first) of the RSS of all
+  processes together: of what they grew by, how much had left them at the
+  last reading before the end. Growth of less than 4 MiB has no share.
+  Nothing is killed when --max-rss is passed.
 
 Environment:
   NEAP_LIB       the libneap.so to use when --lib is not given
@@ -51,10 +53,10 @@ Environment:
 
 Examples:
   neap run -- python3 burst.py
-  neap run --max-rss 2G -- ./service --port 80     exit code 3 when it grew past 2 GiB
-  neap run --json -o report.json -- make -j8       every process, every curve, as JSON
+  neap run --max-rss 2G -- ./service --port 80   3 when it grew past 2 GiB
+  neap run --json -o report.json -- make -j8     every process, every curve
   neap run --backend brk --interval 1ms -- ./a.out
-  neap run --wait-all -- sh -c './daemon &'        follow what outlives the command";
+  neap run --wait-all -- sh -c './daemon &'      follow what outlives CMD";
 
 pub(crate) fn main(args: &RunArgs) -> Result<u8, Failure> {
     let plan = Plan {

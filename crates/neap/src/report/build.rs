@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use neap_abi::{Backend, Call, Snapshot};
 
+use super::reasons::{NOT_COUNTED, reasons};
 use super::verdict::{Facts, Limit, PeakAt, Share};
 use super::{
     CallRow, ClassRow, Exit, Faults, Figure, Heap, PeakSource, PointRow, ProcessHeap, ProcessRow, Pss,
@@ -213,7 +214,7 @@ fn heap(outcome: &Outcome) -> Heap {
         .map(|page| page.live_peak_bytes.max(page.live_bytes))
         .max();
     let live = |value: Option<u64>| match (value, end) {
-        (None, Some(_)) => Figure::Missing("it ended before its heap was counted".to_owned()),
+        (None, Some(_)) => Figure::Missing(NOT_COUNTED.to_owned()),
         _ => figure(value),
     };
     let held_peak = most(|page| page.held_peak_bytes.max(page.held_bytes));
@@ -304,8 +305,8 @@ fn processes(outcome: &Outcome) -> Vec<ProcessRow> {
             exit_code,
             signal,
             heap: outcome.board.newest(process.pid_inside).map(|page| ProcessHeap {
-                live_bytes: page.live_bytes,
-                live_peak_bytes: page.live_peak_bytes.max(page.live_bytes),
+                live_bytes: live_is_counted(page).then_some(page.live_bytes),
+                live_peak_bytes: live_is_counted(page).then_some(page.live_peak_bytes.max(page.live_bytes)),
                 held_bytes: page.held_bytes,
                 held_peak_bytes: page.held_peak_bytes.max(page.held_bytes),
                 given_back_bytes: page.given_back_bytes,
@@ -354,72 +355,4 @@ fn warnings(mut warnings: Vec<String>, outcome: &Outcome) -> Vec<String> {
 fn named(process: &Process) -> String {
     let name = process.command.first().map_or("?", String::as_str);
     format!("{} ({name})", process.pid)
-}
-
-fn reasons(report: &Report, share: Share) -> BTreeMap<String, String> {
-    let heap = &report.heap;
-    let figures = [
-        ("rss.peak_bytes", &report.rss.peak_bytes),
-        ("rss.first_bytes", &report.rss.first_bytes),
-        ("rss.final_bytes", &report.rss.final_bytes),
-        ("pss.peak_bytes", &report.pss.peak_bytes),
-        ("pss.last_bytes", &report.pss.last_bytes),
-        ("heap.live_bytes", &heap.live_bytes),
-        ("heap.live_blocks", &heap.live_blocks),
-        ("heap.live_peak_bytes", &heap.live_peak_bytes),
-        ("heap.held_bytes", &heap.held_bytes),
-        ("heap.held_peak_bytes", &heap.held_peak_bytes),
-        ("heap.dirty_bytes", &heap.dirty_bytes),
-        ("heap.meta_bytes", &heap.meta_bytes),
-        ("heap.threads_peak", &heap.threads_peak),
-        ("heap.given_back_total_bytes", &heap.given_back_total_bytes),
-        ("heap.purges_total", &heap.purges_total),
-        ("heap.regret_total_bytes", &heap.regret_total_bytes),
-        ("heap.helper_starts_total", &heap.helper_starts_total),
-    ];
-    let missing = figures
-        .into_iter()
-        .filter_map(|(path, figure)| Some((path.to_owned(), figure.reason()?.to_owned())));
-    let mut reasons: BTreeMap<String, String> = missing.collect();
-    match share {
-        Share::Known(_) => {}
-        Share::Flat { .. } => {
-            let _ = reasons.insert("rss.given_back_share".into(), "the program hardly grew".into());
-        }
-        Share::PeakUnseen => {
-            let _ = reasons.insert(
-                "rss.given_back_share".into(),
-                "the peak may have come after the last reading".into(),
-            );
-        }
-        Share::Unknown => {
-            let _ = reasons.insert(
-                "rss.given_back_share".into(),
-                "the program ended before it could be read".into(),
-            );
-        }
-    }
-    if let (None, Some(reason)) = (&report.memory_calls, heap.live_bytes.reason()) {
-        for path in ["memory_calls", "backend"] {
-            reasons.insert(path.to_owned(), reason.to_owned());
-        }
-    }
-    for (index, process) in report.processes.iter().enumerate() {
-        if let Some(reason) = process.rss_peak_bytes.reason() {
-            reasons.insert(format!("processes[{index}].rss_peak_bytes"), reason.to_owned());
-        }
-        if process.heap.is_none() {
-            let reason = "it never loaded libneap.so, or the board was full";
-            reasons.insert(format!("processes[{index}].heap"), reason.to_owned());
-        }
-        if process.exit_code.is_none() && process.signal.is_none() {
-            let reason = if process.running {
-                "it is still running"
-            } else {
-                "its parent collected it"
-            };
-            reasons.insert(format!("processes[{index}].exit_code"), reason.to_owned());
-        }
-    }
-    reasons
 }

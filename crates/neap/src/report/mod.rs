@@ -8,6 +8,7 @@
 mod build;
 mod figure;
 pub(crate) mod json;
+mod reasons;
 mod screen;
 mod sparkline;
 pub(crate) mod text;
@@ -169,8 +170,9 @@ pub(crate) struct ProcessRow {
 /// The newest page of one process.
 #[derive(Debug, Serialize)]
 pub(crate) struct ProcessHeap {
-    pub(crate) live_bytes: u64,
-    pub(crate) live_peak_bytes: u64,
+    /// `None`: it ended, or is still running, before its live blocks were counted.
+    pub(crate) live_bytes: Option<u64>,
+    pub(crate) live_peak_bytes: Option<u64>,
     pub(crate) held_bytes: u64,
     pub(crate) held_peak_bytes: u64,
     pub(crate) given_back_bytes: u64,

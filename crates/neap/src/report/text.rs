@@ -266,10 +266,8 @@ impl Page<'_> {
         self.text.push('\n');
         self.header("process", &["RSS peak", "live peak", "exit"]);
         for row in rows.iter().take(ROWS_MAX) {
-            let live = row
-                .heap
-                .as_ref()
-                .map_or_else(|| "n/a".to_owned(), |heap| unit::size(heap.live_peak_bytes));
+            let live = row.heap.as_ref().and_then(|heap| heap.live_peak_bytes);
+            let live = live.map_or_else(|| "n/a".to_owned(), unit::size);
             let end = match (row.exit_code, row.signal, row.running) {
                 (Some(code), ..) => code.to_string(),
                 (None, Some(signal), _) => crate::run::signals::name(signal),
@@ -281,7 +279,7 @@ impl Page<'_> {
                 let _ = write!(text, "{cell:>NUMBER_COLUMNS$}");
             }
             let room = self.screen.columns.saturating_sub(text.chars().count() + 2);
-            let _ = writeln!(self.text, "{text}  {}", shorten(&row.command.join(" "), room));
+            let _ = writeln!(self.text, "{text}  {}", shorten(&named(&row.command), room));
         }
         self.more(rows.len());
     }
@@ -317,6 +315,19 @@ impl Page<'_> {
     }
 }
 
+/// A command line, the program without its folders.
+fn named(command: &[String]) -> String {
+    let Some((program, arguments)) = command.split_first() else {
+        return String::from("?");
+    };
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let words: Vec<&str> = [name]
+        .into_iter()
+        .chain(arguments.iter().map(String::as_str))
+        .collect();
+    words.join(" ")
+}
+
 /// Cuts `text` to `columns` characters and makes control characters harmless to a terminal.
 fn shorten(text: &str, columns: usize) -> String {
     let clean = text.chars().map(|c| if c.is_control() { '?' } else { c });
@@ -335,6 +346,8 @@ mod tests {
     fn long_and_hostile_commands_are_made_harmless() {
         assert_eq!(shorten("abcdefghij", 8), "abcde...");
         assert_eq!(shorten("abc", 8), "abc");
+        assert_eq!(named(&["/usr/bin/ls".into(), "/x".into()]), "ls /x");
+        assert_eq!(named(&[]), "?");
         assert_eq!(shorten("a\x1b[31mb\n", 20), "a?[31mb?");
     }
 }

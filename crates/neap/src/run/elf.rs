@@ -16,8 +16,8 @@ const TABLE_BYTES_MAX: u64 = 512 << 20;
 
 /// Prefixes of the functions of well-known allocators that do not replace malloc by name.
 const PREFIXES: [&str; 7] = ["_rjem_", "je_", "jemalloc_", "mi_", "tc_", "rpmalloc", "sn_"];
-/// Functions whose memory is given to plain `free`: they must come from the allocator that `free` does.
-const JEMALLOC_ONLY: [&str; 6] = ["mallocx", "rallocx", "xallocx", "sdallocx", "dallocx", "nallocx"];
+/// Functions that give memory to plain `free` or take it from plain `malloc`: they must be of one allocator.
+const JEMALLOC_ONLY: [&str; 6] = ["mallocx", "rallocx", "xallocx", "sallocx", "sdallocx", "dallocx"];
 
 /// The facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,7 +199,10 @@ where
             continue;
         }
         if symbol.is_undefined(endian) {
-            facts.imports.push(name.to_owned());
+            // A weak import is a question (is there a jemalloc?), and libneap.so's answer is no.
+            if symbol.st_bind() != elf::STB_WEAK {
+                facts.imports.push(name.to_owned());
+            }
         } else if matches!(symbol.st_type(), elf::STT_FUNC | elf::STT_GNU_IFUNC) {
             facts.defines.push(name.to_owned());
         }

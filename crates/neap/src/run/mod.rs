@@ -9,6 +9,7 @@ mod library;
 mod lookup;
 mod refusal;
 pub(crate) mod sampler;
+mod script;
 pub(crate) mod series;
 pub(crate) mod signals;
 pub(crate) mod target;
@@ -161,6 +162,7 @@ impl Plan<'_> {
             if now >= due {
                 self.read(child, start, sampler, tree, board);
                 due = now + sampler.pause(start.elapsed().saturating_sub(now));
+                read_pss(start, sampler, tree);
             }
             while let Some(arrived) = signals.next() {
                 if arrived.is_for_the_command(|pid| pid == child.pid || tree.is_living(pid)) {
@@ -195,14 +197,8 @@ impl Plan<'_> {
     fn read(&self, child: Child, start: Instant, sampler: &mut Sampler, tree: &mut Tree, board: &mut Board) {
         tree.read(since(start));
         // A last reading without the command would pass for what it left.
-        if self.until == Until::CommandEnded && !tree.has_memory(child.pid) {
-            return;
-        }
-        sampler.read(tree, board, since(start));
-        let now = start.elapsed();
-        if sampler.pss_is_due(nanos(now)) {
-            sampler.read_pss(tree, nanos(now));
-            sampler.schedule_pss(nanos(now), start.elapsed().saturating_sub(now));
+        if self.until == Until::LastDescendantEnded || tree.has_memory(child.pid) {
+            sampler.read(tree, board, since(start));
         }
     }
 }
@@ -211,6 +207,14 @@ impl Ready {
     /// What libneap.so will not see.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.target.warnings
+    }
+}
+
+fn read_pss(start: Instant, sampler: &mut Sampler, tree: &Tree) {
+    let now = start.elapsed();
+    if sampler.pss_is_due(nanos(now)) {
+        sampler.read_pss(tree, nanos(now));
+        sampler.schedule_pss(nanos(now), start.elapsed().saturating_sub(now));
     }
 }
 

@@ -13,6 +13,7 @@ use super::tree::Tree;
 const COST_DIVISOR: u32 = 50;
 /// The first readings come quickly, for programs that live only milliseconds.
 const FIRST_INTERVAL: Duration = Duration::from_millis(1);
+const RAMP_READINGS: u64 = 5;
 /// smaps_rollup costs milliseconds per GiB, so it is read seldom.
 const PSS_INTERVAL: Duration = Duration::from_millis(500);
 const FIRST_PSS_INTERVAL: Duration = Duration::from_millis(10);
@@ -97,7 +98,7 @@ impl Sampler {
         board.refresh();
         let living = tree
             .living()
-            .filter(|process| process.has_memory())
+            .filter(|process| process.owns_memory())
             .map(|process| process.pid_inside);
         let gauges = board.gauges(living);
         self.readings += 1;
@@ -135,8 +136,14 @@ impl Sampler {
     /// The time until the next reading when the last one took `cost`.
     pub(crate) fn pause(&mut self, cost: Duration) -> Duration {
         let pause = self.ramp.min(self.interval);
+        // The first few are worth their cost whatever it is.
+        let affordable = if self.readings < RAMP_READINGS {
+            Duration::ZERO
+        } else {
+            cost.saturating_mul(COST_DIVISOR)
+        };
         self.ramp = self.ramp.saturating_mul(2).min(self.interval);
-        pause.max(cost.saturating_mul(COST_DIVISOR))
+        pause.max(affordable)
     }
 
     /// PSS is read after 10, 30, 70 ... ms and then twice a second; sooner when RSS has moved by an eighth
@@ -163,7 +170,7 @@ impl Sampler {
         let mut sum = None;
         let mut missing = Reading::Absent(Reason::NeverRead);
         let mut denied = 0;
-        for process in tree.living().filter(|process| process.has_memory()) {
+        for process in tree.living().filter(|process| process.owns_memory()) {
             let pss = self
                 .proc
                 .smaps_rollup(process.pid)
@@ -206,6 +213,7 @@ mod tests {
             [0; 6].map(|cost| millis(&mut sampler, cost)),
             [1, 2, 4, 8, 10, 10]
         );
+        sampler.readings = RAMP_READINGS;
         assert_eq!(millis(&mut sampler, 1000), 50);
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Process {
     pub(crate) rss_peak_bytes: Reading<u64>,
     pub(crate) end: Option<End>,
     sizes: Reading<Statm>,
+    /// Runs in its parent's memory.
+    borrows: bool,
     details_ns: Option<u64>,
 }
 
@@ -72,8 +74,31 @@ impl Tree {
         self.walk(now_ns);
         let count = u64::try_from(self.living.len()).unwrap_or(u64::MAX);
         let pause_ns = DETAIL_NS.saturating_mul(count).min(DETAIL_NS_MAX);
+        let before: HashMap<u32, Option<u64>> = self
+            .living
+            .values()
+            .map(|process| (process.pid, process.code_bytes()))
+            .collect();
         for process in self.living.values_mut() {
-            process.read(&self.proc, now_ns, pause_ns);
+            process.sizes = self.proc.statm(process.pid);
+        }
+        let borrowers: HashSet<u32> = self
+            .living
+            .values()
+            .filter(|process| self.borrows_memory(process))
+            .map(|process| process.pid)
+            .collect();
+        for process in self.living.values_mut() {
+            process.borrows = borrowers.contains(&process.pid);
+            // exec(2) shows as another size of code; names and marks are then those of another program.
+            let executed = before.get(&process.pid) != Some(&process.code_bytes());
+            let due = process
+                .details_ns
+                .is_none_or(|read_ns| now_ns.saturating_sub(read_ns) >= pause_ns);
+            if (executed || due) && process.has_memory() && !process.borrows {
+                process.details_ns = Some(now_ns);
+                process.read_details(&self.proc);
+            }
             if let Reading::Value(peak) = process.rss_peak_bytes {
                 self.rss_peak_bytes = self.rss_peak_bytes.max(peak);
             }
@@ -83,10 +108,7 @@ impl Tree {
     /// The sum of the resident sets as they were read.
     pub(crate) fn rss_bytes(&self) -> u64 {
         let rss = |process: &Process| process.sizes.as_value().map(|sizes| sizes.resident_bytes);
-        let owners = self
-            .living
-            .values()
-            .filter(|process| !self.borrows_memory(process));
+        let owners = self.living.values().filter(|process| !process.borrows);
         owners.filter_map(rss).fold(0, u64::saturating_add)
     }
 
@@ -138,7 +160,11 @@ impl Tree {
         let Some(parent) = self.living.get(&process.parent) else {
             return false;
         };
-        if process.sizes.as_value().is_none() || process.sizes != parent.sizes {
+        if process.sizes.as_value().is_none() || process.code_bytes() != parent.code_bytes() {
+            return false;
+        }
+        // The parent may have been read before it forked.
+        if process.sizes != parent.sizes && self.proc.statm(parent.pid) != self.proc.statm(process.pid) {
             return false;
         }
         let stat = self.proc.stat(parent.pid).value();
@@ -187,28 +213,23 @@ impl Process {
             rss_peak_bytes: Reading::Absent(Reason::NeverRead),
             end: None,
             sizes: Reading::Absent(Reason::NeverRead),
+            borrows: false,
             details_ns: None,
         }
     }
 
-    /// Has memory of its own: is no zombie.
+    /// Has memory: is no zombie.
     pub(crate) fn has_memory(&self) -> bool {
         self.sizes.as_value().is_some()
     }
 
-    fn read(&mut self, proc: &Proc, now_ns: u64, pause_ns: u64) {
-        let before = self.sizes;
-        self.sizes = proc.statm(self.pid);
-        let code = |sizes: Reading<Statm>| sizes.value().map(|sizes| sizes.text_bytes);
-        // exec(2) shows as another size of code; names and marks are then those of another program.
-        let executed = code(before) != code(self.sizes);
-        let due = self
-            .details_ns
-            .is_none_or(|read_ns| now_ns.saturating_sub(read_ns) >= pause_ns);
-        if (executed || due) && self.has_memory() {
-            self.details_ns = Some(now_ns);
-            self.read_details(proc);
-        }
+    /// Has memory of its own.
+    pub(crate) fn owns_memory(&self) -> bool {
+        self.has_memory() && !self.borrows
+    }
+
+    fn code_bytes(&self) -> Option<u64> {
+        self.sizes.as_value().map(|sizes| sizes.text_bytes)
     }
 
     fn read_details(&mut self, proc: &Proc) {

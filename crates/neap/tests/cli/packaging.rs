@@ -19,7 +19,7 @@ fn every_verb_has_help_with_examples() {
     }
     let output = neap().args(["run", "--help"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in ["Exit codes:", "127", "126", "125", "--max-rss", "Verdict:"] {
+    for part in ["Exit codes:", "127", "126", "125", "--max-rss", "The verdict:"] {
         assert!(text.contains(part), "{part}");
     }
 }
