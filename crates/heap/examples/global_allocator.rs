@@ -5,7 +5,7 @@
 //! cargo run --release -p neap-heap --example global_allocator
 //! ```
 //!
-//! As root, run it with `NEAP_HELPER=off`: `Neap` starts no helper thread for root.
+//! As root `Neap` starts no helper thread; memory then goes back at the next calls of malloc and free.
 //!
 //! To do the same in a program of yours, depend on `neap-heap` and copy the two lines of the
 //! `#[global_allocator]`.
