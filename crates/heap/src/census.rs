@@ -92,7 +92,7 @@ impl<V: Vm> Heap<V> {
             if record.kind() != Kind::Slabs {
                 continue;
             }
-            let mut taken = !record.granules_free.load(Relaxed);
+            let mut taken = !record.granules.free.load(Relaxed);
             while taken != 0 {
                 let granule = chunk * GRANULES_PER_CHUNK as u32 + taken.trailing_zeros();
                 taken &= taken - 1;

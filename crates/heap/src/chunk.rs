@@ -8,6 +8,7 @@
 //! zeros), and, when both, *new* or *old* dirt: freed since the last tick or before.
 
 use crate::bits::{Bits, Run};
+use crate::granules::Granules;
 use crate::layout::PAGES_PER_CHUNK;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Relaxed};
 
@@ -32,13 +33,8 @@ pub(crate) enum Kind {
 #[repr(C, align(2048))]
 pub(crate) struct Chunk {
     kind: AtomicU32,
-    /// Slabs: granules nobody uses.
-    pub(crate) granules_free: AtomicU32,
-    /// Slabs: granules used since their pages were last given back.
-    pub(crate) granules_touched: AtomicU32,
-    /// Slabs: free and touched, since the last tick or before.
-    pub(crate) granules_new: AtomicU32,
-    pub(crate) granules_old: AtomicU32,
+    /// Slabs: who has which granule.
+    pub(crate) granules: Granules,
     /// Runs: no free run is longer than this.
     pub(crate) largest: AtomicU32,
     /// Extent: chunks it covers.

@@ -152,13 +152,13 @@ impl<V: Vm> Heap<V> {
                     } else {
                         ((1 << count) - 1) << from
                     };
-                    record.granules_touched.fetch_and(!mask, Relaxed);
+                    record.granules.discarded(mask);
                 }
             }
             granule = from + count.max(1);
         }
         if mine != 0 {
-            record.granules_free.fetch_or(mine, AcqRel);
+            record.granules.put_all(mine);
             self.window()
                 .group(chunk / 64)
                 .granules
@@ -168,10 +168,9 @@ impl<V: Vm> Heap<V> {
         if record.kind() != Kind::Slabs {
             return (given, true);
         }
-        let young = record.granules_new.swap(0, AcqRel);
-        let twice = record.granules_old.fetch_or(young, AcqRel) & young;
-        self.ground.clean(twice.count_ones() as usize * PAGES_PER_GRANULE);
-        if young == 0 && record.granules_free.load(Relaxed) == u32::MAX {
+        let (young, twice) = record.granules.age();
+        self.ground.clean(twice * PAGES_PER_GRANULE);
+        if young == 0 && record.granules.all_free() {
             pages.reclaim_chunk(chunk);
         }
         (given, young != 0)
@@ -184,29 +183,11 @@ impl<V: Vm> Heap<V> {
         if record.kind() != Kind::Slabs {
             return None;
         }
-        let mut old = record.granules_old.swap(0, AcqRel);
-        self.ground.clean(old.count_ones() as usize * PAGES_PER_GRANULE);
-        let mut young = 0;
-        if reach == Reach::All {
-            // What is both was counted twice.
-            young = record.granules_new.swap(0, AcqRel);
-            self.ground.clean(young.count_ones() as usize * PAGES_PER_GRANULE);
-            old |= young;
-        }
-        let mut mine = 0u32;
-        for granule in 0..GRANULES_PER_CHUNK {
-            let bit = 1 << granule;
-            if old & bit != 0 && record.granules_free.fetch_and(!bit, AcqRel) & bit != 0 {
-                mine |= bit;
-            }
-        }
-        // What is dirt but not free may be coming back at this moment: then it is the next tick's.
-        let late = young & !mine;
-        if late != 0 {
-            self.ground.soil(late.count_ones() as usize * PAGES_PER_GRANULE);
-            record.granules_new.fetch_or(late, AcqRel);
-        }
-        Some(mine)
+        let claimed = record.granules.claim(reach == Reach::All);
+        // Counted up first: the sum never falls below what is marked.
+        self.ground.soil(claimed.remade * PAGES_PER_GRANULE);
+        self.ground.clean(claimed.removed * PAGES_PER_GRANULE);
+        Some(claimed.mask)
     }
 
     /// Gives back the old dirt of a chunk of runs, an extent's spare pages, or a free chunk.

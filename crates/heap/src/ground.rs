@@ -7,7 +7,7 @@
 use crate::chunk::{Kind, group_bit};
 use crate::knob::Knob;
 use crate::layout::{CHUNK, CHUNK_SHIFT, GRANULES_PER_CHUNK, PAGE, PAGES_PER_GRANULE};
-use crate::sync::{AcqRel, Acquire, AtomicUsize, Lock, Relaxed};
+use crate::sync::{AcqRel, AtomicUsize, Lock, Relaxed};
 use crate::window::Window;
 
 /// Everything about pages that threads share.
@@ -129,55 +129,34 @@ impl Ground {
 
     fn take_granule_of(&self, chunk: u32) -> Option<u32> {
         let record = self.window.chunk(chunk);
-        let mut free = record.granules_free.load(Relaxed);
-        loop {
-            if free == 0 {
-                return None;
-            }
-            let bit = free & free.wrapping_neg();
-            match record
-                .granules_free
-                .compare_exchange_weak(free, free & !bit, AcqRel, Relaxed)
-            {
-                Err(now) => free = now,
-                Ok(_) => {
-                    // It may be both, counted twice: taken and returned while its dirt aged.
-                    for dirt in [&record.granules_new, &record.granules_old] {
-                        if dirt.fetch_and(!bit, Relaxed) & bit != 0 {
-                            self.clean(PAGES_PER_GRANULE);
-                        }
-                    }
-                    if record.granules_touched.fetch_or(bit, Relaxed) & bit == 0 {
-                        self.regret
-                            .note(record.purged_at.load(Relaxed), PAGES_PER_GRANULE);
-                    }
-                    if free == bit {
-                        let group = self.window.group(chunk / 64);
-                        group.granules.fetch_and(!group_bit(chunk), AcqRel);
-                        // Somebody may have returned a granule between the two operations.
-                        if record.granules_free.load(Acquire) != 0 {
-                            group.granules.fetch_or(group_bit(chunk), AcqRel);
-                        }
-                    }
-                    return Some(chunk * GRANULES_PER_CHUNK as u32 + bit.trailing_zeros());
-                }
+        let taken = record.granules.take()?;
+        self.clean(taken.marks * PAGES_PER_GRANULE);
+        if taken.fresh {
+            self.regret
+                .note(record.purged_at.load(Relaxed), PAGES_PER_GRANULE);
+        }
+        if taken.last {
+            let group = self.window.group(chunk / 64);
+            group.granules.fetch_and(!group_bit(chunk), AcqRel);
+            // Somebody may have returned a granule between the two operations.
+            if record.granules.any_free() {
+                group.granules.fetch_or(group_bit(chunk), AcqRel);
             }
         }
+        Some(chunk * GRANULES_PER_CHUNK as u32 + taken.number)
     }
 
     /// Returns a granule whose slab is empty. Returns the pages of dirt there are now.
     pub(crate) fn return_granule(&self, granule: u32) -> usize {
         let chunk = granule / GRANULES_PER_CHUNK as u32;
-        let bit = 1u32 << (granule % GRANULES_PER_CHUNK as u32);
+        let number = granule % GRANULES_PER_CHUNK as u32;
         let record = self.window.chunk(chunk);
         debug_assert!(record.kind() == Kind::Slabs);
         let dirty = self.soil(PAGES_PER_GRANULE);
-        record.granules_new.fetch_or(bit, Relaxed);
+        record.granules.mark(number);
         let group = self.window.group(chunk / 64);
         group.due.fetch_or(group_bit(chunk), Relaxed);
-        let before = record.granules_free.fetch_or(bit, AcqRel);
-        debug_assert!(before & bit == 0, "a granule was returned twice");
-        if before == 0 {
+        if record.granules.put(number) {
             group.granules.fetch_or(group_bit(chunk), AcqRel);
             if (chunk / 64) < self.granule_hint.load(Relaxed) as u32 {
                 self.granule_hint.store((chunk / 64) as usize, Relaxed);

@@ -38,6 +38,8 @@ mod tally;
 
 mod slab;
 
+mod granules;
+
 mod chunk;
 
 mod window;

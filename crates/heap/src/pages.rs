@@ -116,11 +116,7 @@ impl<V: Vm> Pages<'_, V> {
         let record = self.window().chunk(chunk);
         match record.kind() {
             Kind::Slabs => {
-                if record
-                    .granules_free
-                    .compare_exchange(u32::MAX, 0, AcqRel, Relaxed)
-                    .is_err()
-                {
+                if !record.granules.take_all() {
                     return false;
                 }
                 let group = self.window().group(chunk / 64);
@@ -140,9 +136,9 @@ impl<V: Vm> Pages<'_, V> {
 
     /// Carries the dirt of an unused slab chunk over to the page maps.
     fn granules_to_pages(&self, record: &Chunk) {
-        let new = record.granules_new.swap(0, Relaxed);
-        let old = record.granules_old.swap(0, Relaxed);
-        let touched = record.granules_touched.swap(0, Relaxed);
+        let new = record.granules.new.swap(0, Relaxed);
+        let old = record.granules.old.swap(0, Relaxed);
+        let touched = record.granules.touched.swap(0, Relaxed);
         for granule in 0..GRANULES_PER_CHUNK {
             let run = Run {
                 first: granule * PAGES_PER_GRANULE,
@@ -186,11 +182,11 @@ impl<V: Vm> Pages<'_, V> {
                 }
             }
         }
-        record.granules_new.store(new, Relaxed);
-        record.granules_old.store(old, Relaxed);
-        record.granules_touched.store(touched, Relaxed);
+        record.granules.new.store(new, Relaxed);
+        record.granules.old.store(old, Relaxed);
+        record.granules.touched.store(touched, Relaxed);
         record.set_kind(Kind::Slabs);
-        record.granules_free.store(u32::MAX, Relaxed);
+        record.granules.free.store(u32::MAX, Relaxed);
         let group = self.window().group(chunk / 64);
         if new | old != 0 {
             group.due.fetch_or(group_bit(chunk), Relaxed);

@@ -211,11 +211,11 @@ impl<V: Vm> Heap<V> {
     /// Dirt of one mapped chunk, and what its granule masks say of its kind.
     fn verify_dirt(&self, chunk: u32, found: &mut Verified) {
         let record = self.window().chunk(chunk);
-        let free = record.granules_free.load(Relaxed);
-        let touched = record.granules_touched.load(Relaxed);
+        let free = record.granules.free.load(Relaxed);
+        let touched = record.granules.touched.load(Relaxed);
         let (new, old) = (
-            record.granules_new.load(Relaxed),
-            record.granules_old.load(Relaxed),
+            record.granules.new.load(Relaxed),
+            record.granules.old.load(Relaxed),
         );
         let pages = if record.kind() == Kind::Slabs {
             assert_eq!(new & old, 0, "slab chunk {chunk}: dirt is new or old, not both");
@@ -292,7 +292,7 @@ impl<V: Vm> Heap<V> {
                 !says(&group.granules) || kind == Kind::Slabs,
                 "chunk {chunk} ({kind:?}): the summary of granules"
             );
-            if kind == Kind::Slabs && record.is_some_and(|r| r.granules_free.load(Relaxed) != 0) {
+            if kind == Kind::Slabs && record.is_some_and(|r| r.granules.free.load(Relaxed) != 0) {
                 assert!(
                     says(&group.granules),
                     "slab chunk {chunk}: a free granule can be found"

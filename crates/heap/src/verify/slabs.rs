@@ -69,7 +69,7 @@ impl<V: Vm> Heap<V> {
             let record = self.window().chunk(granule / GRANULES_PER_CHUNK as u32);
             let slab = self.window().slab(granule);
             let bit = 1 << (granule % GRANULES_PER_CHUNK as u32);
-            let taken = record.kind() == Kind::Slabs && record.granules_free.load(Relaxed) & bit == 0;
+            let taken = record.kind() == Kind::Slabs && record.granules.free.load(Relaxed) & bit == 0;
             let remote = slab.remote();
             let state = remote.state();
             if !taken {
