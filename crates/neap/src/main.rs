@@ -1,6 +1,6 @@
 //! neap: runs programs under libneap.so and tells where their memory went.
 //!
-//! Layers, each using only those above it: [`unit`] (sizes and counts as text), [`failure`] (exit codes of
+//! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes of
 //! neap's own), [`run`] (the engine: one command, followed to its end), [`report`] (what happened, as data,
 //! then as text or JSON), [`cmd`] (one file per verb: its module doc is its manual), [`args`] (the command line).
 //!
@@ -22,13 +22,13 @@ mod args;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
     let result = match args::Cli::parse().verb {
         args::Verb::Run(args) => cmd::run::main(&args),
-        args::Verb::Completions(args) => cmd::completions::main(&args),
-        args::Verb::Man(args) => cmd::man::main(&args),
+        args::Verb::Completions(args) => cmd::completions::main(&args, args::Cli::command()),
+        args::Verb::Man(args) => cmd::man::main(&args, args::Cli::command()),
     };
     match result {
         Ok(code) => ExitCode::from(code),

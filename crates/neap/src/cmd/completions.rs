@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 
-use clap::CommandFactory;
+use clap::{Args, Command, ValueHint};
 use clap_complete::{Shell, generate, generate_to};
 
-use crate::args::{Cli, CompletionsArgs};
 use crate::failure::Failure;
 
 pub(crate) const ABOUT: &str = "Print or write the completions of shells";
@@ -15,8 +15,19 @@ Examples:
   neap completions bash > ~/.local/share/bash-completion/completions/neap
   neap completions --out dist/completions     bash, zsh and fish";
 
-pub(crate) fn main(args: &CompletionsArgs) -> Result<u8, Failure> {
-    let mut command = Cli::command();
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// Print the completions of one shell
+    #[arg(required_unless_present = "out")]
+    pub(crate) shell: Option<clap_complete::Shell>,
+
+    /// Write those of bash, zsh and fish into DIR
+    #[arg(long, value_name = "DIR", conflicts_with = "shell", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `command` is the whole command line.
+pub(crate) fn main(args: &CompletionsArgs, mut command: Command) -> Result<u8, Failure> {
     if let Some(shell) = args.shell {
         let mut text = Vec::new();
         generate(shell, &mut command, "neap", &mut text);

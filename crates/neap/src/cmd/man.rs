@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 
-use clap::CommandFactory;
+use clap::{Args, Command, ValueHint};
 
-use crate::args::{Cli, ManArgs};
 use crate::failure::Failure;
 
 pub(crate) const ABOUT: &str = "Print or write the manual pages";
@@ -14,8 +14,15 @@ Examples:
   neap man | man -l -              read neap.1
   neap man --out dist/man          neap.1, neap-run.1, ...";
 
-pub(crate) fn main(args: &ManArgs) -> Result<u8, Failure> {
-    let command = Cli::command();
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Write neap.1 and a page for each verb into DIR; without it neap.1 goes to stdout
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `command` is the whole command line.
+pub(crate) fn main(args: &ManArgs, command: Command) -> Result<u8, Failure> {
     match &args.out {
         Some(folder) => {
             fs::create_dir_all(folder).map_err(|error| Failure::own(folder.display(), error))?;

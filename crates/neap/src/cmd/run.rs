@@ -3,15 +3,19 @@
 //! The command keeps neap's standard streams, process group and terminal. Signals sent to neap are sent on
 //! to it; it is followed across fork and exec, and orphans are adopted. Its exit code becomes neap's.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::args::RunArgs;
+use clap::{Args, ValueEnum, ValueHint};
+
 use crate::failure::{Failure, OWN};
 use crate::report::{self, Asked, Report, Screen};
 use crate::run::target::Force;
 use crate::run::{Plan, Until};
+use crate::unit;
 
 pub(crate) const ABOUT: &str = "Run a command under libneap.so and tell what its memory did";
 pub(crate) const LONG_ABOUT: &str = "\
@@ -57,6 +61,63 @@ Examples:
   neap run --json -o report.json -- make -j8     every process, every curve
   neap run --backend brk --interval 1ms -- ./a.out
   neap run --wait-all -- sh -c './daemon &'      follow what outlives CMD";
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Write the report as JSON (schema "neap.run/1") in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Write the report to FILE in place of stderr; `-` is stdout
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Time between two readings, e.g. 1ms, 10ms, 1s
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+
+    /// Where the heap gets its memory [default: mmap]
+    #[arg(long, value_enum, value_name = "BACKEND")]
+    pub(crate) backend: Option<Backend>,
+
+    /// Exit with 3 when the processes' summed RSS was ever above SIZE, e.g. 2G or 512M
+    #[arg(long, value_name = "SIZE", value_parser = unit::parse_size)]
+    pub(crate) max_rss: Option<u64>,
+
+    /// The libneap.so to use [env: NEAP_LIB] [default: the one installed with neap]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) lib: Option<PathBuf>,
+
+    /// Report when the last descendant has ended, not when CMD has
+    #[arg(long)]
+    pub(crate) wait_all: bool,
+
+    /// Run a command that neap would refuse because libneap.so cannot serve it
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD",
+          value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// The program break, mmap where it is blocked
+    Brk,
+    /// Mappings only
+    Mmap,
+}
+
+impl Backend {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Backend::Brk => "brk",
+            Backend::Mmap => "mmap",
+        }
+    }
+}
 
 pub(crate) fn main(args: &RunArgs) -> Result<u8, Failure> {
     let plan = Plan {
@@ -141,5 +202,30 @@ impl Place {
                 .and_then(|()| io::stdout().flush()),
             Place::File(file) => file.write_all(&bytes),
         }
+    }
+}
+
+/// A sample costs tens of microseconds: below a millisecond neap would measure itself.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write e.g. 10ms or 1s"))?;
+    let allowed = Duration::from_millis(1)..=Duration::from_secs(3600);
+    if allowed.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be from 1ms to 1h".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_that_would_measure_neap_itself_is_refused() {
+        assert!(
+            parse_interval("10us").is_err() && parse_interval("2h").is_err() && parse_interval("x").is_err()
+        );
+        assert_eq!(parse_interval("20ms"), Ok(Duration::from_millis(20)));
     }
 }

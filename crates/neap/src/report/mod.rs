@@ -1,18 +1,24 @@
 //! What `neap run` reports: plain data with a unit in every name, rendered as text or as JSON.
 //!
-//! [`build`] makes the data from what the engine saw; [`text`] and [`json`] render it and decide nothing.
+//! [`mod@build`] makes the data from what the engine saw; [`text`] and [`json`] render it and decide nothing.
 //! Each figure is a number or the reason why there is none; a missing figure is never 0. In text that is
 //! `n/a (reason)`; in JSON it is `null`, and `not_available` holds the reason under the field's path.
 //! Every printed line is explained in docs/reports.md.
 
-mod build;
 mod figure;
-pub(crate) mod json;
-mod reasons;
-mod screen;
+
 mod sparkline;
-pub(crate) mod text;
+
+mod screen;
+
 mod verdict;
+
+mod reasons;
+
+mod build;
+
+pub(crate) mod json;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 

@@ -2,18 +2,24 @@
 //!
 //! One thread waits for a signal or the next reading, whichever comes first. Nothing here prints.
 
-pub(crate) mod board;
-pub(crate) mod child;
 mod elf;
-mod library;
 mod lookup;
 mod refusal;
-pub(crate) mod sampler;
+
+mod library;
 mod script;
+
+pub(crate) mod target;
+
+pub(crate) mod board;
 pub(crate) mod series;
 pub(crate) mod signals;
-pub(crate) mod target;
+
+pub(crate) mod child;
+
 pub(crate) mod tree;
+
+pub(crate) mod sampler;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
