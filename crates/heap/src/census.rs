@@ -168,8 +168,9 @@ impl<V: Vm> Heap<V> {
         }
     }
 
+    /// As [`Heap::publish_sometimes`], also when nobody is known to read.
     #[cold]
-    fn publish_if_due(&self) {
+    pub(crate) fn publish_if_due(&self) {
         let now = neap_os::clock::monotonic_coarse_ns();
         let due = self.tide.publish_ns.load(Relaxed);
         if now < due

@@ -72,7 +72,7 @@ impl<V: Vm> Heap<V> {
             .page()
             .regret_bytes
             .fetch_add((regretted * PAGE) as u64, Relaxed);
-        self.publish();
+        self.publish_if_due();
         given
     }
 

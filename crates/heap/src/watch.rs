@@ -219,6 +219,7 @@ impl Heap<Linux> {
             if !held && idle_ms < LINGER_MS {
                 continue;
             }
+            self.publish();
             self.tally.page().helper_alive.store(0, Relaxed);
             helper.state.store(NONE, Release);
             return;
