@@ -123,7 +123,8 @@ pub struct Page {
     pub held_peak_bytes: AtomicU64,
     /// Peak of `threads`.
     pub threads_peak: AtomicU64,
-    /// Total bytes given back to the kernel (discarded, unmapped, or break lowered).
+    /// Total bytes given back to the kernel: discarded pages, and mappings of their own that were
+    /// unmapped. A page counts each time it goes.
     pub given_back_bytes: AtomicU64,
     /// Times a give-back pass found something.
     pub purges: AtomicU64,

@@ -167,6 +167,7 @@ impl Direct {
         let Some(bytes) = self.length(address).and_then(|_| self.remove(address)) else {
             return false;
         };
+        tally.given_back(bytes);
         self.trim(vm, tally, Span::new(address, bytes));
         true
     }
@@ -200,6 +201,7 @@ impl Direct {
             tally.held(moved.len() - bytes);
         } else {
             tally.unheld(bytes - moved.len());
+            tally.given_back(bytes - moved.len());
         }
         if !self.insert(moved.base(), moved.len()) {
             // The table is full around the new place. Nothing can be lost: move back.

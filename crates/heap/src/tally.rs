@@ -113,10 +113,9 @@ impl Tally {
         page.held_peak_bytes.fetch_max(now, Relaxed);
     }
 
-    /// Bytes of address space given up.
+    /// Bytes of address space given up. What was resident there is counted by who discards it.
     pub(crate) fn unheld(&self, bytes: usize) {
         self.page().held_bytes.fetch_sub(bytes as u64, Relaxed);
-        self.given_back(bytes);
     }
 
     /// Bytes given back to the kernel.
