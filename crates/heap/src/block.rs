@@ -61,6 +61,10 @@ fn word(block: Option<Block>) -> usize {
 pub(crate) struct ListHead(AtomicUsize);
 
 impl ListHead {
+    #[cfg(loom)]
+    pub(crate) fn new() -> ListHead {
+        ListHead(AtomicUsize::new(0))
+    }
     /// The first block.
     #[inline]
     pub(crate) fn get(&self) -> Option<Block> {

@@ -322,6 +322,28 @@ impl<V: Vm> Heap<V> {
         }
     }
 
+    /// Puts back the slack of a block that waited in the queue of deferred frees, whose link covers the
+    /// first word: of a block of fewer bytes, slack too.
+    pub(crate) fn mend(&self, address: usize) {
+        let total = match (self.class_at(address), self.window().offset(address)) {
+            (Some(class), _) => Some(class.size()),
+            (None, Some(_)) => self.ground.find(address).ok(),
+            (None, None) => self.direct.length(address),
+        };
+        let Some(total) = total else { return };
+        // SAFETY: the block's last word, aligned; it is sealed, and nobody's but the heap's.
+        let word = unsafe { core::ptr::with_exposed_provenance::<u64>(address + total - TAIL).read() };
+        let Ok(slack) = usize::try_from(word ^ tail_word(address, 0)) else {
+            return;
+        };
+        if let Some(asked) = total.checked_sub(slack)
+            && let Some(covered) = size_of::<usize>().checked_sub(asked)
+        {
+            // SAFETY: inside the block, which has at least 16 bytes, the tail its last eight.
+            unsafe { fill(address + asked, covered, SLACK) };
+        }
+    }
+
     /// Blocks in use of a checked slab.
     pub(crate) fn live_checked(&self, granule: u32, class: Class) -> u32 {
         let used = self
@@ -339,6 +361,8 @@ impl<V: Vm> Heap<V> {
         };
         let base = self.window().granule_base(granule);
         let (mut used, mut free) = (0, 0);
+        // Links of the queue of deferred frees may lie on the slack.
+        let queued = self.deferred_count.load(Relaxed) != 0;
         for n in 0..WORDS as u32 * 64 {
             let marks = (
                 get(&record.used, n),
@@ -363,7 +387,7 @@ impl<V: Vm> Heap<V> {
             // SAFETY: a block of a slab of ours; one in use was sealed.
             unsafe {
                 assert!(
-                    !marks.0 || unseal(address, class.size()).is_some(),
+                    !marks.0 || queued || unseal(address, class.size()).is_some(),
                     "checked block {address:#x}: its tail"
                 );
                 let bytes = core::slice::from_raw_parts(

@@ -90,10 +90,13 @@ impl<V: Vm> Pages<'_, V> {
             return true;
         }
         let end = self.window().chunk_count();
+        // First in full: chunk numbers are shorter than sizes.
+        if chunk as usize + need > end as usize {
+            return false;
+        }
         for n in chunk + chunks as u32..chunk + need as u32 {
             // A free chunk whose summary bit is off is being given back at this moment.
-            let free = n < end
-                && self.window().chunk(n).kind() == Kind::Free
+            let free = self.window().chunk(n).kind() == Kind::Free
                 && self.window().group(n / 64).free.load(Relaxed) & group_bit(n) != 0;
             if !free {
                 return false;

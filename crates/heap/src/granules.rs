@@ -45,6 +45,17 @@ fn count(mask: u32) -> usize {
 }
 
 impl Granules {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Granules {
+        let [free, touched, new, old] = core::array::from_fn(|_| AtomicU32::new(0));
+        Granules {
+            free,
+            touched,
+            new,
+            old,
+        }
+    }
+
     /// Takes the lowest free granule.
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut free = self.free.load(Relaxed);

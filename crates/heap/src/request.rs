@@ -333,6 +333,9 @@ impl<V: Vm> Heap<V> {
         let mut at = Some(unsafe { Block::at(head) });
         while let Some(block) = at {
             at = block.next();
+            if self.checking() {
+                self.mend(block.address());
+            }
             // SAFETY: the block was freed by the program once and is in no list.
             unsafe { self.free_now(local, block.address()) };
             self.deferred_count.fetch_sub(1, Relaxed);

@@ -112,7 +112,9 @@ pub(crate) struct Slab {
     pub(crate) swept_free: AtomicU32,
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Slab>() == 128);
+#[cfg(not(loom))]
 const _: () = assert!(core::mem::offset_of!(Slab, remote) == 64);
 const ALL_FRESH: u32 = (1 << PAGES_PER_GRANULE) - 1;
 
@@ -139,6 +141,34 @@ pub(crate) enum Freed {
     Claimed,
     /// Not possible: the slab has this state, or more free blocks than it can have.
     Refused(State),
+}
+
+#[cfg(loom)]
+impl Slab {
+    /// A record as it is born.
+    pub(crate) fn new() -> Slab {
+        let [need, armed, used, fresh, unlisted] = core::array::from_fn(|_| AtomicU32::new(0));
+        let [class, seat, next, prev] = core::array::from_fn(|_| AtomicU32::new(0));
+        let [shelf_free, seen_free, swept_free] = core::array::from_fn(|_| AtomicU32::new(0));
+        Slab {
+            owner: AtomicUsize::new(0),
+            local: ListHead::new(),
+            need,
+            armed,
+            used,
+            fresh,
+            unlisted,
+            class,
+            seat,
+            next,
+            prev,
+            _line: [0; 3],
+            remote: AtomicU64::new(0),
+            shelf_free,
+            seen_free,
+            swept_free,
+        }
+    }
 }
 
 impl Slab {

@@ -5,8 +5,14 @@
 //! the heap can tell a lock of its own thread from another's. Never allocates, never spins for
 //! long. Lock order: `registry`, `shelf[0..]`, `pages`; `tick` is taken before any of them.
 
+#[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{
+    AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
@@ -29,11 +35,13 @@ impl Token {
 }
 
 const WAITERS: u32 = 1;
-const SPINS: u32 = 60;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 60 };
 
 /// A mutex on one word: 0 free, otherwise the holder's token, bit 0 set when somebody sleeps.
 pub(crate) struct Lock {
     word: AtomicU32,
+    #[cfg(loom)]
+    bed: crate::model::Bed,
 }
 
 /// Proof that the lock is held; gives it back when dropped.
@@ -42,9 +50,18 @@ pub(crate) struct Held<'a> {
 }
 
 impl Lock {
+    #[cfg(not(loom))]
     pub(crate) const fn new() -> Lock {
         Lock {
             word: AtomicU32::new(0),
+        }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Lock {
+        Lock {
+            word: AtomicU32::new(0),
+            bed: crate::model::Bed::new(),
         }
     }
 
@@ -101,15 +118,35 @@ impl Lock {
             {
                 continue;
             }
-            // An error means the word changed or a signal came: look again.
-            let _ = neap_os::futex::wait(&self.word, seen | WAITERS, None);
+            self.sleep(seen | WAITERS);
         }
+    }
+
+    #[cfg(not(loom))]
+    fn sleep(&self, seen: u32) {
+        // An error means the word changed or a signal came: the caller looks again.
+        let _ = neap_os::futex::wait(&self.word, seen, None);
+    }
+
+    #[cfg(not(loom))]
+    fn wake(&self) {
+        let _ = neap_os::futex::wake(&self.word, 1);
+    }
+
+    #[cfg(loom)]
+    fn sleep(&self, seen: u32) {
+        self.bed.sleep(|| self.word.load(Relaxed) == seen);
+    }
+
+    #[cfg(loom)]
+    fn wake(&self) {
+        self.bed.wake_one();
     }
 
     #[inline]
     fn unlock(&self) {
         if self.word.swap(0, Release) & WAITERS != 0 {
-            let _ = neap_os::futex::wake(&self.word, 1);
+            self.wake();
         }
     }
 
@@ -127,7 +164,7 @@ impl Drop for Held<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     extern crate std;

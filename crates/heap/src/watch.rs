@@ -106,7 +106,11 @@ impl<V: Vm> Heap<V> {
             return;
         }
         let next = now + self.tide.tick_ms.get() as u64 * 1_000_000;
-        let mine = self.tide.due_ns.compare_exchange(due, next, AcqRel, Relaxed).is_ok();
+        let mine = self
+            .tide
+            .due_ns
+            .compare_exchange(due, next, AcqRel, Relaxed)
+            .is_ok();
         if mine && due != 0 && !self.tick_a_portion(local.token()) {
             self.tide.due_ns.store(now, Relaxed);
         }

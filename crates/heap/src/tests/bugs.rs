@@ -178,3 +178,65 @@ fn blocks_grow_while_the_table_of_mappings_is_full() {
         unsafe { heap.free(&local, block) };
     }
 }
+
+/// The number of chunks was cut to 32 bits: a huge realloc of an extent seemed to fit where it was.
+#[test]
+fn an_extent_does_not_grow_beyond_the_address_space() {
+    for size in [
+        usize::MAX,
+        isize::MAX as usize,
+        1 << 53,
+        1 << 54,
+        (1 << 53) + (3 << 20),
+    ] {
+        play(
+            MMAP,
+            &[
+                Action::Allocate {
+                    thread: 0,
+                    size: 3 << 20,
+                },
+                Action::Resize {
+                    thread: 0,
+                    nth: 0,
+                    size,
+                },
+                Action::Allocate {
+                    thread: 0,
+                    size: 3 << 20,
+                },
+            ],
+        );
+    }
+}
+
+/// The queue of frees from signal handlers links blocks by their first word. In a block of fewer bytes that
+/// is slack, and checking mode took the link for a write past the end.
+#[test]
+fn tiny_checked_blocks_are_freed_in_handlers() {
+    let check = Setup { check: true, ..MMAP };
+    for size in [0, 1, 7, 8, 9, 24] {
+        play(
+            check,
+            &[
+                Action::Allocate { thread: 0, size },
+                Action::Aligned {
+                    thread: 0,
+                    size,
+                    shift: 6,
+                },
+                Action::Aligned {
+                    thread: 0,
+                    size,
+                    shift: 20,
+                },
+                Action::AllocateInHandler { thread: 0, size },
+                Action::FreeInHandler { thread: 0, nth: 0 },
+                Action::FreeInHandler { thread: 0, nth: 0 },
+                Action::FreeInHandler { thread: 1, nth: 0 },
+                Action::FreeInHandler { thread: 1, nth: 0 },
+                Action::Allocate { thread: 0, size },
+            ],
+        );
+    }
+}
