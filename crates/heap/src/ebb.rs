@@ -212,39 +212,23 @@ impl<V: Vm> Heap<V> {
                 }
             });
             let batch = runs.get(..count).unwrap_or(&[]);
-            let in_place = matches!(kind, Kind::Extent | Kind::Body);
-            for run in batch {
-                self.ground.clean(record.old.clear(*run));
-                if in_place {
-                    // Its owner may grow into these pages: the lock stays held.
-                    if self.discard_run(chunk, *run) {
-                        record.resident.clear(*run);
-                        given += run.count;
-                    }
-                } else {
+            let dirt: usize = batch.iter().map(|run| record.old.clear(*run)).sum();
+            self.ground.clean(dirt);
+            if matches!(kind, Kind::Extent | Kind::Body) {
+                // Its owner may grow into these pages: the lock stays held.
+                for run in batch.iter().filter(|run| self.discard_run(chunk, **run)) {
+                    record.resident.clear(*run);
+                    given += run.count;
+                }
+            } else {
+                batch.iter().for_each(|run| {
                     record.free.clear(*run);
-                }
-            }
-            let whole = kind == Kind::Free && self.set_aside(chunk, count);
-            drop(pages);
-            if !in_place {
-                let mut gone = [false; BATCH];
-                for (run, gone) in batch.iter().zip(&mut gone) {
-                    *gone = self.discard_run(chunk, *run);
-                }
-                let pages = self.ground.enter(&self.vm, &self.tally, token);
-                for (run, gone) in batch.iter().zip(gone) {
-                    // Only now: the maps are changed under the lock.
-                    if gone {
-                        record.resident.clear(*run);
-                        given += run.count;
-                    }
-                    record.free.set(*run);
-                    if kind == Kind::Runs {
-                        pages.join_up(chunk, record, *run);
-                    }
-                }
+                });
+                let whole = kind == Kind::Free && self.set_aside(chunk, count);
+                drop(pages);
+                given += self.discard_apart(token, chunk, batch);
                 if whole {
+                    let _pages = self.ground.enter(&self.vm, &self.tally, token);
                     let free = &self.window().group(chunk / 64).free;
                     free.store(free.load(Relaxed) | group_bit(chunk), Relaxed);
                 }
@@ -276,6 +260,29 @@ impl<V: Vm> Heap<V> {
         }
         free.store(before & !group_bit(chunk), Relaxed);
         true
+    }
+
+    /// Discards pages that are out of the free map, without the lock, and puts them back.
+    fn discard_apart(&self, token: Token, chunk: u32, batch: &[Run]) -> usize {
+        let record = self.window().chunk(chunk);
+        let mut gone = [false; BATCH];
+        for (run, gone) in batch.iter().zip(&mut gone) {
+            *gone = self.discard_run(chunk, *run);
+        }
+        let pages = self.ground.enter(&self.vm, &self.tally, token);
+        let mut given = 0;
+        for (run, gone) in batch.iter().zip(gone) {
+            // Only now: the maps are changed under the lock.
+            if gone {
+                record.resident.clear(*run);
+                given += run.count;
+            }
+            record.free.set(*run);
+            if record.kind() == Kind::Runs {
+                pages.join_up(chunk, record, *run);
+            }
+        }
+        given
     }
 
     fn discard_run(&self, chunk: u32, run: Run) -> bool {
