@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use super::oracle::{Action, Setup, World};
+use super::action::Action;
+use super::oracle::{Setup, World};
 use crate::heap::Heap;
 use crate::local::Local;
 use crate::options::Setting;

@@ -1,7 +1,8 @@
 //! Every failure path once: a fixed script is run as often as it calls the kernel, and each time
 //! another call is refused. Whatever happens, only `None` comes of it, and later all is well.
 
-use super::oracle::{Action, Setup, World};
+use super::action::Action;
+use super::oracle::{Setup, World};
 use crate::options::Setting;
 use neap_abi::Backend;
 use std::vec::Vec;

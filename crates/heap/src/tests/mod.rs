@@ -1,10 +1,13 @@
 //! Proofs by trying: the heap against an oracle, against a kernel that refuses, against many threads.
 //!
-//! `oracle` knows what the heap must do and checks all of it after every step; `property` feeds it
-//! random actions; `failure` fails every call to the kernel once; `stress` uses real threads;
-//! `bugs` keeps every bug found so far, each with the least program that shows it.
+//! `action` lists what can happen; `oracle` knows what the heap must do and checks all of it after every
+//! step, with contents from `cloth` over the kernel of `nudge`. `property` feeds it random actions;
+//! `failure` fails every call to the kernel once; `stress` uses real threads; `bugs` keeps every bug
+//! found so far, each with the least program that shows it.
 
+mod action;
 mod bugs;
+mod cloth;
 mod failure;
 mod nudge;
 mod oracle;

@@ -6,6 +6,10 @@
 
 #![allow(unsafe_code)]
 
+use super::oracle::World;
+use crate::heap::Heap;
+use crate::sync::Token;
+use crate::tide::Reach;
 use neap_os::errno::Errno;
 use neap_os::sim::Sim;
 use neap_os::unit::{Bytes, Span};
@@ -26,7 +30,7 @@ std::thread_local! {
 ///
 /// # Safety
 /// 1. `nudge` may be called with `with` as long as `body` runs.
-pub(super) unsafe fn with_hook(nudge: unsafe fn(*mut ()), with: *mut (), body: impl FnOnce()) {
+unsafe fn with_hook(nudge: unsafe fn(*mut ()), with: *mut (), body: impl FnOnce()) {
     HOOK.set(Some((nudge, with)));
     body();
     HOOK.set(None);
@@ -85,5 +89,36 @@ impl Vm for Nudged {
     unsafe fn move_break(&self, from: usize, to: usize) -> Result<(), Errno> {
         // SAFETY: as in `unmap`.
         unsafe { self.0.move_break(from, to) }
+    }
+}
+
+impl World {
+    /// One tick, in the middle of which other threads do what `meanwhile` says.
+    pub(super) fn tick(&mut self) {
+        let me: *mut World = self;
+        // SAFETY: the heap lies in a box that stays where it is; what the nudges change of the world
+        // lies beside it.
+        let heap: &Heap<Nudged> = unsafe { &*core::ptr::from_ref(&*(*me).heap) };
+        // SAFETY: until the tick is over the world is used by the nudges alone (1).
+        unsafe {
+            with_hook(World::nudge, me.cast(), || {
+                heap.tick(Token::HELPER, Reach::Old);
+            })
+        };
+    }
+
+    /// Another thread's turn, unless the tide holds the lock that it would wait for.
+    ///
+    /// # Safety
+    /// 1. `world` is a `World` that nobody else uses at this moment.
+    unsafe fn nudge(world: *mut ()) {
+        // SAFETY: the caller's (1).
+        let world = unsafe { &mut *world.cast::<World>() };
+        let token = world.locals[0].token();
+        if world.heap.ground.lock.try_lock(token).is_some() {
+            for action in world.meanwhile.pop().unwrap_or_default() {
+                world.step(&action, world.calls());
+            }
+        }
     }
 }

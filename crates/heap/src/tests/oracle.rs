@@ -6,91 +6,19 @@
 
 #![allow(unsafe_code)]
 
-use super::nudge::{Nudged, with_hook};
+use super::action::Action;
+use super::cloth::{assert_woven, is_blank, weave};
+use super::nudge::Nudged;
 use crate::heap::{Heap, REQUEST_MAX};
 use crate::local::Local;
-use crate::options::Setting;
-use crate::sync::{Relaxed, Token};
-use crate::tide::Reach;
+use crate::sync::Relaxed;
 use crate::verify::Verified;
 use neap_abi::Backend;
 use neap_os::sim::Sim;
 use neap_os::vm::Vm;
 use std::boxed::Box;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 use std::vec::Vec;
-
-/// One step. Numbers that choose a thread or a block are taken modulo how many there are.
-#[derive(Clone, Debug)]
-pub(super) enum Action {
-    Allocate {
-        thread: usize,
-        size: usize,
-    },
-    Zeroed {
-        thread: usize,
-        size: usize,
-    },
-    Aligned {
-        thread: usize,
-        size: usize,
-        shift: u32,
-    },
-    Resize {
-        thread: usize,
-        nth: usize,
-        size: usize,
-    },
-    /// By the thread that allocated it.
-    Free {
-        nth: usize,
-    },
-    FreeOnOtherThread {
-        thread: usize,
-        nth: usize,
-    },
-    /// Many blocks of one size.
-    Burst {
-        thread: usize,
-        size: usize,
-        count: usize,
-    },
-    /// Every `step`-th block.
-    FreeEvery {
-        thread: usize,
-        step: usize,
-    },
-    /// A signal handler that interrupted a slow path of the thread.
-    AllocateInHandler {
-        thread: usize,
-        size: usize,
-    },
-    FreeInHandler {
-        thread: usize,
-        nth: usize,
-    },
-    NewThread,
-    EndThread {
-        thread: usize,
-    },
-    /// A thread ends without the heap being told, and another begins at its address.
-    LoseThread {
-        thread: usize,
-    },
-    /// fork(2) by the thread; the world goes on as the child.
-    Fork {
-        thread: usize,
-    },
-    Tick(usize),
-    Trim {
-        thread: usize,
-    },
-    SetOption(Setting, usize),
-    /// The simulated kernel refuses the n-th call from now.
-    FailNext(u64),
-    ForeignSbrk(usize),
-}
 
 /// How a world is set up.
 #[derive(Clone, Copy, Debug)]
@@ -108,44 +36,6 @@ struct Live {
 
 /// Sizes from here on are served by no simulated kernel.
 const ABSURD: usize = 1 << 40;
-const LOOM: usize = 4096;
-
-/// Bytes without a period shorter than their number; a block's contents are a window of them, repeated.
-fn cloth() -> &'static [u8] {
-    static CLOTH: OnceLock<Vec<u8>> = OnceLock::new();
-    CLOTH.get_or_init(|| {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let step = |_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            // Never 0: zeros are told apart from contents.
-            (state >> 33) as u8 | 1
-        };
-        (0..2 * LOOM).map(step).collect()
-    })
-}
-
-fn bytes<'a>(address: usize, length: usize) -> &'a mut [u8] {
-    // SAFETY: the callers pass live blocks of the heap, which nobody else uses: the world is one thread.
-    unsafe { core::slice::from_raw_parts_mut(core::ptr::with_exposed_provenance_mut(address), length) }
-}
-
-fn weave(address: usize, length: usize, seed: usize) {
-    for part in bytes(address, length).chunks_mut(LOOM) {
-        part.copy_from_slice(&cloth()[seed % LOOM..][..part.len()]);
-    }
-}
-
-fn assert_woven(address: usize, length: usize, seed: usize, when: &str) {
-    for (n, part) in bytes(address, length).chunks(LOOM).enumerate() {
-        assert!(
-            part == &cloth()[seed % LOOM..][..part.len()],
-            "block {address:#x}, page {n}: contents lost {when}"
-        );
-    }
-}
-
 // A `Local` has an address for life, and that is its name.
 #[allow(clippy::vec_box)]
 pub(super) struct World {
@@ -238,7 +128,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, action: &Action, before: u64) {
+    pub(super) fn step(&mut self, action: &Action, before: u64) {
         match *action {
             Action::Allocate { thread, size } => {
                 let thread = self.thread(thread);
@@ -249,10 +139,10 @@ impl World {
                 let thread = self.thread(thread);
                 let got = self.heap.allocate_zeroed(&self.locals[thread], size);
                 if let Some(address) = got {
-                    let dirty = bytes(address, size)
-                        .chunks(LOOM)
-                        .any(|part| part != &[0; LOOM][..part.len()]);
-                    assert!(!dirty, "calloc({size}) at {address:#x}: all zeros");
+                    assert!(
+                        is_blank(address, size),
+                        "calloc({size}) at {address:#x}: all zeros"
+                    );
                 }
                 self.take_in(thread, got, size, 16, before);
             }
@@ -356,35 +246,6 @@ impl World {
                 if !blocked {
                     self.heap.vm.0.foreign_sbrk(increment as isize);
                 }
-            }
-        }
-    }
-
-    /// One tick, in the middle of which other threads do what `meanwhile` says.
-    fn tick(&mut self) {
-        let me: *mut World = self;
-        // SAFETY: the heap lies in a box that stays where it is; what the nudges change of the world
-        // lies beside it.
-        let heap: &Heap<Nudged> = unsafe { &*core::ptr::from_ref(&*(*me).heap) };
-        // SAFETY: until the tick is over the world is used by the nudges alone (1).
-        unsafe {
-            with_hook(World::nudge, me.cast(), || {
-                heap.tick(Token::HELPER, Reach::Old);
-            })
-        };
-    }
-
-    /// Another thread's turn, unless the tide holds the lock that it would wait for.
-    ///
-    /// # Safety
-    /// 1. `world` is a `World` that nobody else uses at this moment.
-    unsafe fn nudge(world: *mut ()) {
-        // SAFETY: the caller's (1).
-        let world = unsafe { &mut *world.cast::<World>() };
-        let token = world.locals[0].token();
-        if world.heap.ground.lock.try_lock(token).is_some() {
-            for action in world.meanwhile.pop().unwrap_or_default() {
-                world.step(&action, world.calls());
             }
         }
     }

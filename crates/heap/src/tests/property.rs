@@ -1,6 +1,7 @@
 //! Random actions against the oracle, over both backends, with and without checking mode.
 
-use super::oracle::{Action, Setup, World};
+use super::action::Action;
+use super::oracle::{Setup, World};
 use crate::options::Setting;
 use neap_abi::Backend;
 use proptest::collection::vec as list;
