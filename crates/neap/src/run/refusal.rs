@@ -123,13 +123,13 @@ impl Cause {
             Cause::MissingInterpreter { .. } => "install the interpreter or correct the script's first line",
             Cause::MissingLoader { .. } => "install the C library that the program was built for",
             Cause::Static { go: false } => {
-                "link it dynamically; a Rust program can make neap::Neap its global allocator"
+                "link it dynamically; a Rust program can make neap_heap::Neap its global allocator"
             }
             Cause::Static { go: true } => {
                 "for Go's heap use its own tools: GODEBUG=gctrace=1, GOMEMLIMIT, pprof"
             }
             Cause::Musl { .. } => {
-                "build it for glibc; a Rust program can make neap::Neap its global allocator"
+                "build it for glibc; a Rust program can make neap_heap::Neap its global allocator"
             }
             Cause::OtherMachine { .. } => "give a libneap.so of the program's machine with --lib",
             Cause::Setuid { .. } => {

@@ -94,7 +94,7 @@ fn a_static_program_unless_forced() {
     assert_refused(
         &output,
         126,
-        &["cannot serve", "linked statically", "neap::Neap", "--force"],
+        &["cannot serve", "linked statically", "neap_heap::Neap", "--force"],
     );
     let forced = neap_run(&stub).arg("--force").arg(&program).output().unwrap();
     assert_eq!(forced.status.code(), Some(0));
