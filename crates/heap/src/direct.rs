@@ -124,9 +124,15 @@ impl Direct {
         tally.held(span.len());
         let base = span.base().next_multiple_of(align.max(1));
         // Without an alignment to meet, whatever more the kernel gave belongs to the block.
-        let end = if align > PAGE { base + size } else { span.end() };
-        self.trim(vm, tally, Span::new(span.base(), base - span.base()));
-        self.trim(vm, tally, Span::new(end, span.end() - end));
+        let mut end = if align > PAGE { base + size } else { span.end() };
+        // A block is a whole mapping, which can be resized: what cannot be cut off at its end stays.
+        if !self.trim(vm, tally, Span::new(span.base(), base - span.base())) {
+            self.trim(vm, tally, Some(span));
+            return None;
+        }
+        if !self.trim(vm, tally, Span::new(end, span.end() - end)) {
+            end = span.end();
+        }
         if self.insert(base, end - base) {
             return Some(base);
         }
@@ -148,18 +154,21 @@ impl Direct {
         total
     }
 
-    fn trim<V: Vm>(&self, vm: &V, tally: &Tally, span: Option<Span>) {
+    /// Unmaps `span`, if it is anything. Whether nothing is left of it.
+    fn trim<V: Vm>(&self, vm: &V, tally: &Tally, span: Option<Span>) -> bool {
         let Some(span) = span.filter(|s| !s.is_empty()) else {
-            return;
+            return true;
         };
         // SAFETY: both callers pass parts of a mapping that was just made (1) and is in nobody's
         // hands (2), or a block that its holder gave up.
-        if unsafe { vm.unmap(span) }.is_ok() {
+        let gone = unsafe { vm.unmap(span) }.is_ok();
+        if gone {
             tally.call(Call::Munmap, span.len());
             tally.unheld(span.len());
         } else {
             tally.failed(Call::Munmap);
         }
+        gone
     }
 
     /// Frees the block at `address`. False if there is none.

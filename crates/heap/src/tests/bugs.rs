@@ -241,3 +241,37 @@ fn tiny_checked_blocks_are_freed_in_handlers() {
         );
     }
 }
+
+/// When the kernel would not take back what lay around an aligned mapping, a part of a mapping was left as
+/// the block, and later resized as if it were the whole.
+#[test]
+fn an_aligned_mapping_that_cannot_be_trimmed_is_whole_or_none() {
+    for refused in 1..6 {
+        play(
+            MMAP,
+            &[
+                Action::SetOption(Setting::MmapThreshold, 9000),
+                Action::Allocate {
+                    thread: 0,
+                    size: 20_000,
+                },
+                Action::FailNext(refused),
+                Action::Aligned {
+                    thread: 0,
+                    size: 10_000,
+                    shift: 22,
+                },
+                Action::Resize {
+                    thread: 0,
+                    nth: 0,
+                    size: 50_000,
+                },
+                Action::Resize {
+                    thread: 0,
+                    nth: 1,
+                    size: 50_000,
+                },
+            ],
+        );
+    }
+}

@@ -172,12 +172,12 @@ fn exchange<V: Vm>(heap: &Heap<V>, threads: usize, lives: usize, steps: usize) {
 
 #[test]
 fn blocks_that_change_hands_keep_a_simulated_heap_whole() {
-    exchange(&*simulated(false), 4, 6, rounds(4000));
+    exchange(&*simulated(false), 4, 6, rounds(15_000));
 }
 
 #[test]
 fn blocks_that_change_hands_keep_a_real_heap_whole() {
-    exchange(&*real(), 4, 6, rounds(6000));
+    exchange(&*real(), 4, 6, rounds(20_000));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn one_thread_allocates_and_two_free() {
     let heap = &*real();
     let queue: Vec<AtomicUsize> = (0..4096).map(|_| AtomicUsize::new(0)).collect();
     let queue = &queue;
-    let count = rounds(60_000);
+    let count = rounds(200_000);
     thread::scope(|scope| {
         scope.spawn(move || {
             let local = Box::new(Local::new());
@@ -273,7 +273,7 @@ fn calloc_gives_zeros_while_the_tide_discards_next_door() {
                     let local = Box::new(Local::new());
                     let mut random = Random(5 + n);
                     let mut held = Vec::new();
-                    for _ in 0..rounds(20_000) {
+                    for _ in 0..rounds(60_000) {
                         let size = 4096 * (3 + random.below(12));
                         let block = heap.allocate_zeroed(&local, size).expect("a run");
                         for page in (block..block + size).step_by(4096) {
