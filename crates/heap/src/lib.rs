@@ -15,7 +15,6 @@
 //! A module imports only those above it in this list. Up to `heap` they are the parts of a heap; from
 //! there on each is an `impl Heap` with one job.
 // `tests/loom.rs` takes the few modules it models by themselves, with atomics that cannot be constants.
-#![allow(unexpected_cfgs)]
 #![cfg(not(loom))]
 #![no_std]
 #![deny(unsafe_code)]

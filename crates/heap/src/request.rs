@@ -6,7 +6,8 @@
 //!
 //! Signals: a handler that interrupted a slow path of its own thread is served without locks and
 //! without touching the thread's lists (`Local::is_busy`): malloc by a mapping of its own, free by a
-//! queue that the next slow path empties.
+//! queue that the next slow path empties. The fast paths do not look: a handler that interrupts one, or a
+//! slow path with blocks in its hand, may still get or lose a block, as POSIX lets it.
 
 #![allow(unsafe_code)]
 

@@ -8,7 +8,6 @@
 //! RUSTFLAGS="--cfg loom" cargo test -p neap-heap --release --test loom
 //! ```
 // Each model uses a part of what the files offer.
-#![allow(unexpected_cfgs)]
 #![cfg(loom)]
 #![allow(dead_code, unreachable_pub, missing_docs)]
 

@@ -88,16 +88,34 @@ fn refuse_each(setup: Setup, rounds: usize) {
 
 #[test]
 fn any_one_refusal_costs_a_heap_of_mappings_nothing_lasting() {
-    refuse_each(Setup { backend: Backend::Mmap, check: false }, 28);
+    refuse_each(
+        Setup {
+            backend: Backend::Mmap,
+            check: false,
+        },
+        28,
+    );
 }
 
 #[test]
 fn any_one_refusal_costs_a_heap_of_the_break_nothing_lasting() {
-    refuse_each(Setup { backend: Backend::Brk, check: false }, 28);
+    refuse_each(
+        Setup {
+            backend: Backend::Brk,
+            check: false,
+        },
+        28,
+    );
 }
 
 #[test]
 fn any_one_refusal_costs_a_checked_heap_nothing_lasting() {
     // Slow where nothing is optimised.
-    refuse_each(Setup { backend: Backend::Mmap, check: true }, 12);
+    refuse_each(
+        Setup {
+            backend: Backend::Mmap,
+            check: true,
+        },
+        12,
+    );
 }
