@@ -23,10 +23,6 @@ pub(crate) const SPARSE_SEATS: usize = 8;
 /// Exhausted slabs that stay with the thread that emptied them, waiting for the first of their blocks
 /// to come back, at most.
 pub(crate) const DRY_SEATS: usize = 16;
-/// A thread keeps at least so many of those, and else one for this many slabs it ever opened: what it
-/// pins when it falls idle stays in proportion to what it used.
-const DRY_MIN: u32 = 4;
-const OPENED_PER_DRY: u32 = 1;
 /// Classes above the direct table.
 const MID: usize = COUNT - 48;
 
@@ -59,8 +55,6 @@ pub(crate) struct Thread {
     cursors: [Cell<u32>; 2],
     /// The dry seats are a queue: positions of its first and of the one after its last.
     dry: [Cell<u32>; 2],
-    /// Slabs this thread opened or claimed.
-    opened: Cell<u32>,
     /// Blocks this thread took from the shelves of each class before it gets slabs of its own.
     served: [Cell<u8>; COUNT],
     /// Runs of pages freed and not put down yet.
@@ -197,17 +191,11 @@ impl Thread {
         debug_assert!(self.lists.iter().all(|l| l.get() == 0) && self.seats.iter().all(|s| s.get() == 0));
     }
 
-    /// Notes that a slab came to this thread.
-    pub(crate) fn count_opened(&self) {
-        self.opened.set(self.opened.get().saturating_add(1));
-    }
-
     /// Gives the exhausted slab `granule` a place at the end of the dry queue. Returns the seat's
     /// number + 1, and the slab whose turn to go it is.
     pub(crate) fn queue_dry(&self, granule: u32) -> (u32, Option<u32>) {
-        let limit = (self.opened.get() / OPENED_PER_DRY).clamp(DRY_MIN, DRY_SEATS as u32);
         let waiting = self.dry[1].get().wrapping_sub(self.dry[0].get());
-        let displaced = if waiting >= limit {
+        let displaced = if waiting as usize >= DRY_SEATS {
             self.oldest_dry(true)
         } else {
             None

@@ -20,7 +20,7 @@ use crate::layout::{GRANULE, PAGE};
 use crate::local::Local;
 use crate::options::Setting;
 use crate::pocket::KEPT_MAX;
-use crate::slab::State;
+use crate::slab::{Pushed, State};
 use crate::stop::{Fault, stop};
 use crate::sync::{AcqRel, Relaxed};
 use crate::window::Window;
@@ -81,18 +81,11 @@ impl<V: Vm> Heap<V> {
         if slab.owner.load(Relaxed) != local.owner() {
             return false;
         }
-        let first = slab.local.get();
         // SAFETY: a block of a slab in the caller's hands until now (1): mapped, aligned, ours.
-        let block = unsafe { Block::at(address) };
-        if first == Some(block) {
-            return false;
-        }
-        block.set_next(first);
-        slab.local.set(Some(block));
-        let need = slab.need.load(Relaxed);
-        slab.need.store(need.wrapping_sub(1), Relaxed);
-        if need <= 1 {
-            self.fall_due(local, Window::granule_of(offset));
+        match slab.push(unsafe { Block::at(address) }) {
+            Pushed::Quietly => {}
+            Pushed::Due => self.fall_due(local, Window::granule_of(offset)),
+            Pushed::FirstAlready => return false,
         }
         true
     }

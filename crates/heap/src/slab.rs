@@ -86,8 +86,8 @@ pub(crate) struct Slab {
     pub(crate) owner: AtomicUsize,
     /// Free blocks, the owner's.
     pub(crate) local: ListHead,
-    /// Frees left until something is due: the fast path counts it down.
-    pub(crate) need: AtomicU32,
+    /// Frees left until something is due.
+    need: AtomicU32,
     /// What `need` was when set.
     armed: AtomicU32,
     /// Blocks in use when `need` was set.
@@ -127,6 +127,17 @@ pub(crate) enum Due {
     Sparse,
     /// More blocks were freed than were in use: a double free.
     Overdrawn,
+}
+
+/// What became of a block that its slab's owner freed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pushed {
+    /// It is on the local list.
+    Quietly,
+    /// It is, and the countdown has run out.
+    Due,
+    /// It was the first of the list already; nothing changed.
+    FirstAlready,
 }
 
 /// What became of a block that was freed by a thread that does not own its slab.
@@ -272,6 +283,21 @@ impl Slab {
         } else {
             (Due::Sparse, used)
         }
+    }
+
+    /// Puts a freed block on the local list. The caller owns the slab.
+    #[inline(always)]
+    pub(crate) fn push(&self, block: Block) -> Pushed {
+        let first = self.local.get();
+        if first == Some(block) {
+            return Pushed::FirstAlready;
+        }
+        block.set_next(first);
+        self.local.set(Some(block));
+        let need = self.need.load(Relaxed);
+        self.need.store(need.wrapping_sub(1), Relaxed);
+        // 0 means that no block was in use: more came back than were handed out.
+        if need <= 1 { Pushed::Due } else { Pushed::Quietly }
     }
 
     /// Takes the whole local list for handing out. The blocks count as used from now on.

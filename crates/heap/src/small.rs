@@ -11,7 +11,7 @@ use crate::class::{self, Class};
 use crate::heap::Heap;
 use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::local::{Local, Thread};
-use crate::slab::{Due, Freed, Slab, State};
+use crate::slab::{Due, Freed, Pushed, Slab, State};
 use crate::stop::{Fault, stop};
 use crate::sync::{Relaxed, Token};
 use neap_os::vm::Vm;
@@ -174,7 +174,6 @@ impl<V: Vm> Heap<V> {
     fn open_slab(&self, local: &Local, thread: &Thread, class: Class) -> Option<()> {
         let granule = self.new_granule(local)?;
         self.window().slab(granule).take(class, local.owner());
-        thread.count_opened();
         self.link(local, thread, class, granule);
         Some(())
     }
@@ -289,7 +288,6 @@ impl<V: Vm> Heap<V> {
             slab.set_state(State::Shelved, State::Owned);
             slab.owner.store(local.owner(), Relaxed);
             slab.arm(slab.used(), true);
-            thread.count_opened();
             self.link(local, thread, class, granule);
             return true;
         }
@@ -340,15 +338,10 @@ impl<V: Vm> Heap<V> {
             // The thread is in a slow path of its own, and its slab's blocks may come back here.
             // SAFETY: the caller's (1).
             let block = unsafe { Block::at(address) };
-            if slab.local.get() == Some(block) {
-                stop(Fault::DoubleFree, address, slab.class());
-            }
-            block.set_next(slab.local.get());
-            slab.local.set(Some(block));
-            let need = slab.need.load(Relaxed);
-            slab.need.store(need.wrapping_sub(1), Relaxed);
-            if need <= 1 {
-                self.handle_due(local, granule);
+            match slab.push(block) {
+                Pushed::Quietly => {}
+                Pushed::Due => self.handle_due(local, granule),
+                Pushed::FirstAlready => stop(Fault::DoubleFree, address, slab.class()),
             }
             return;
         }
