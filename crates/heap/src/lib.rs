@@ -19,7 +19,7 @@
 #![no_std]
 #![deny(unsafe_code)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 extern crate std;
 
 mod layout;
@@ -101,7 +101,7 @@ mod process;
 #[cfg(any(test, feature = "verify"))]
 mod verify;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod tests;
 
 pub mod global;
@@ -112,5 +112,7 @@ pub use heap::{Heap, REQUEST_MAX};
 pub use local::Local;
 pub use options::Setting;
 pub use process::{finish, guard_credentials, heap, local, start};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use tests::{Action, Setup, play};
 #[cfg(any(test, feature = "verify"))]
 pub use verify::Verified;

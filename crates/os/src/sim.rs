@@ -326,6 +326,10 @@ impl Sim {
     /// A free place of `len` bytes in the arena: behind the last one or, when that is full, the lowest.
     fn place(&self, len: usize) -> Result<Span, Errno> {
         let arena = self.part(3, 1);
+        // A search would look at every page of the arena.
+        if len > arena.len() {
+            return Err(Errno::ENOMEM);
+        }
         let next = Span::new(self.cursor.load(Relaxed), len).ok_or(Errno::ENOMEM)?;
         if arena.encloses(next) && self.all(next, |state| state == 0) {
             self.cursor.store(next.end(), Relaxed);

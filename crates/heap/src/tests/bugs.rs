@@ -23,11 +23,7 @@ const BRK: Setup = Setup {
 };
 
 fn play(setup: Setup, actions: &[Action]) {
-    let mut world = World::new(setup);
-    for action in actions {
-        world.run(action);
-    }
-    world.wind_up();
+    super::oracle::play(setup, actions, Vec::new());
 }
 
 /// Alignment was reckoned from the window's start, which the break puts at any multiple of a chunk.

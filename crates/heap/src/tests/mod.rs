@@ -4,12 +4,22 @@
 //! step, with contents from `cloth` over the kernel of `nudge`. `property` feeds it random actions;
 //! `failure` fails every call to the kernel once; `stress` uses real threads; `bugs` keeps every bug
 //! found so far, each with the least program that shows it.
+//!
+//! The fuzzer (`fuzz/`) feeds the same actions to the same oracle, by the feature `fuzzing`.
 
 mod action;
-mod bugs;
 mod cloth;
-mod failure;
 mod nudge;
 mod oracle;
+
+#[cfg(test)]
+mod bugs;
+#[cfg(test)]
+mod failure;
+#[cfg(test)]
 mod property;
+#[cfg(test)]
 mod stress;
+
+pub use action::Action;
+pub use oracle::{Setup, play};

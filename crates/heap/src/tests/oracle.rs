@@ -22,9 +22,25 @@ use std::vec::Vec;
 
 /// How a world is set up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Setup {
-    pub(super) backend: Backend,
-    pub(super) check: bool,
+pub struct Setup {
+    /// Where the heap's memory comes from.
+    pub backend: Backend,
+    /// Whether it checks what the program does.
+    pub check: bool,
+}
+
+/// Runs `actions` in a new world, those of `meanwhile` in the middle of its ticks (last first), frees
+/// everything, and asserts after each step that all is as it must be.
+///
+/// # Panics
+/// When the heap breaks a promise.
+pub fn play(setup: Setup, actions: &[Action], meanwhile: Vec<Vec<Action>>) {
+    let mut world = World::new(setup);
+    world.meanwhile = meanwhile;
+    for action in actions {
+        world.run(action);
+    }
+    world.wind_up();
 }
 
 struct Live {
@@ -104,6 +120,7 @@ impl World {
     }
 
     /// Leaves out the walk after every step.
+    #[cfg(test)]
     pub(super) fn be_quiet(&mut self, quiet: bool) {
         self.quiet = quiet;
     }

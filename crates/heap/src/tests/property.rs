@@ -1,7 +1,7 @@
 //! Random actions against the oracle, over both backends, with and without checking mode.
 
 use super::action::Action;
-use super::oracle::{Setup, World};
+use super::oracle::{Setup, play};
 use crate::options::Setting;
 use neap_abi::Backend;
 use proptest::collection::vec as list;
@@ -59,16 +59,9 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// An action that never waits for a tick to end: none that asks for one, or for more than there is.
+/// What may happen in the middle of a tick.
 fn meek_action() -> impl Strategy<Value = Action> {
-    action().prop_filter("waits for the tide", |action| match action {
-        Action::Allocate { size, .. } | Action::Zeroed { size, .. } | Action::Resize { size, .. } => {
-            *size < 1 << 30
-        }
-        Action::AllocateInHandler { size, .. } | Action::Aligned { size, .. } => *size < 1 << 30,
-        Action::Tick(_) | Action::Trim { .. } | Action::LoseThread { .. } => false,
-        _ => true,
-    })
+    action().prop_filter("waits for the tide", Action::is_meek)
 }
 
 fn rough_action() -> impl Strategy<Value = Action> {
@@ -78,14 +71,6 @@ fn rough_action() -> impl Strategy<Value = Action> {
         1 => (1usize..3_000_000).prop_map(Action::ForeignSbrk),
         1 => (0usize..6).prop_map(|thread| Action::Fork { thread }),
     ]
-}
-
-fn play(setup: Setup, actions: &[Action]) {
-    let mut world = World::new(setup);
-    for action in actions {
-        world.run(action);
-    }
-    world.wind_up();
 }
 
 const MMAP: Setup = Setup {
@@ -117,17 +102,17 @@ proptest! {
 
     #[test]
     fn a_heap_of_mappings_keeps_every_promise(actions in list(action(), 1..150)) {
-        play(MMAP, &actions);
+        play(MMAP, &actions, vec![]);
     }
 
     #[test]
     fn a_heap_of_the_break_keeps_every_promise(actions in list(action(), 1..150)) {
-        play(BRK, &actions);
+        play(BRK, &actions, vec![]);
     }
 
     #[test]
     fn a_refusing_kernel_and_a_foreign_break_cost_memory_but_no_promise(brk in any::<bool>(), actions in list(rough_action(), 1..150)) {
-        play(if brk { BRK } else { MMAP }, &actions);
+        play(if brk { BRK } else { MMAP }, &actions, vec![]);
     }
 
     #[test]
@@ -135,17 +120,12 @@ proptest! {
         actions in list(prop_oneof![2 => action(), 1 => (1usize..4).prop_map(Action::Tick)], 1..150),
         meanwhile in list(list(meek_action(), 0..4), 0..100),
     ) {
-        let mut world = World::new(MMAP);
-        world.meanwhile = meanwhile;
-        for action in &actions {
-            world.run(action);
-        }
-        world.wind_up();
+        play(MMAP, &actions, meanwhile);
     }
 
     #[test]
     fn checking_mode_keeps_every_promise(brk in any::<bool>(), actions in list(rough_action(), 1..100)) {
         let backend = if brk { Backend::Brk } else { Backend::Mmap };
-        play(Setup { backend, check: true }, &actions);
+        play(Setup { backend, check: true }, &actions, vec![]);
     }
 }
