@@ -398,7 +398,7 @@ impl World {
         }
         // The top goes down to the next gap at each.
         for _ in 0..20 {
-            self.run(&Action::Trim { thread: 0 });
+            self.step(&Action::Trim { thread: 0 }, self.calls());
         }
         let found = self.verify();
         assert_eq!(
