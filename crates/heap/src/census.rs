@@ -7,6 +7,7 @@
 use crate::block;
 use crate::chunk::Kind;
 use crate::class::{COUNT, Class};
+use crate::hand;
 use crate::heap::Heap;
 use crate::layout::GRANULES_PER_CHUNK;
 use crate::local::Local;
@@ -144,12 +145,13 @@ impl<V: Vm> Heap<V> {
         let Some(thread) = local.thread() else {
             return census;
         };
-        for head in local.heads.iter().chain(thread.mids()) {
+        for class in Class::all() {
+            let Some((head, _)) = hand::place(local, thread, class) else {
+                continue;
+            };
             let Some(first) = head.get() else { continue };
             let ready = block::iter(Some(first)).count() as u64;
-            // The blocks of one list are of one slab.
-            let class = self.class_at(first.address());
-            if let Some(count) = class.and_then(|class| census.blocks.get_mut(class.number())) {
+            if let Some(count) = census.blocks.get_mut(class.number()) {
                 *count = count.saturating_sub(ready);
             }
         }

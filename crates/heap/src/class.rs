@@ -11,10 +11,12 @@ use crate::layout::{GRANULE, PAGE, PAGES_PER_GRANULE};
 pub(crate) const COUNT: usize = 72;
 /// The largest block of a slab; larger requests get runs of pages.
 pub(crate) const LARGEST: usize = 8192;
-/// Requests up to here find their free list by size alone: slot `(size + 15) / 16`.
-pub(crate) const DIRECT: usize = 1024;
-/// Slots of the direct table, slot 0 serving malloc(0).
-pub(crate) const SLOTS: usize = DIRECT / 16 + 1;
+/// Requests up to here find their place in the hand by size alone: `(size + 15) / 16`.
+pub(crate) const DIRECT: usize = 512;
+/// The largest block whose list lies in the hand's own memory (see `crate::hand`).
+pub(crate) const HELD: usize = 4096;
+/// Places there: one for each class up to [`HELD`], at the class's number + 1. Place 0 stays empty.
+pub(crate) const PLACES: usize = 65;
 
 /// A size class by number, smallest first. Always below [`COUNT`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -69,7 +71,31 @@ const fn starts() -> [[u16; PAGES_PER_GRANULE + 1]; COUNT] {
 }
 
 const _: () = assert!(SIZES[31] == 512 && SIZES[47] == 1024 && SIZES[COUNT - 1] as usize == LARGEST);
+const _: () = assert!(SIZES[PLACES - 2] as usize == HELD);
 const _: () = assert!(COUNT <= neap_abi::CLASSES);
+
+/// `PLACE[(size - 1) / 32]`: where the hand holds blocks for `size`, from [`DIRECT`] to [`HELD`].
+static PLACE: [u8; HELD / 32] = {
+    let mut out = [0; HELD / 32];
+    let mut n = 0;
+    while n < out.len() {
+        out[n] = Class::of_size((n + 1) * 32).0 + 1;
+        n += 1;
+    }
+    out
+};
+
+/// Where the hand holds blocks for requests of `size` bytes; [`PLACES`] if nowhere.
+#[inline(always)]
+pub(crate) fn place_of(size: usize) -> usize {
+    if size <= DIRECT {
+        return (size + 15) >> 4;
+    }
+    match PLACE.get((size - 1) >> 5) {
+        Some(place) => usize::from(*place),
+        None => PLACES,
+    }
+}
 
 impl Class {
     /// The smallest class whose blocks hold `size` bytes. `size` must be at most [`LARGEST`].
@@ -106,6 +132,12 @@ impl Class {
         // The hint lets the compiler drop bounds checks on tables of COUNT entries.
         let n = self.0 as usize;
         if n < COUNT { n } else { COUNT - 1 }
+    }
+
+    /// The class's place in the hand, if it is below [`PLACES`].
+    #[inline]
+    pub(crate) const fn place(self) -> usize {
+        self.number() + 1
     }
 
     /// Bytes of one block.
@@ -172,6 +204,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_size_and_its_class_have_one_place() {
+        for size in 1..=LARGEST {
+            let expected = if size <= HELD {
+                Class::of_size(size).place()
+            } else {
+                PLACES
+            };
+            assert_eq!(place_of(size), expected, "{size}");
+        }
+        assert_eq!(place_of(0), 0);
+        assert_eq!(place_of(usize::MAX), PLACES);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use neap_os::vm::Vm;
 
 /// Locks that are not leaves, first in lock order.
 const UPPER: usize = 2;
-const _: () = assert!(UPPER + crate::class::COUNT < 128);
+const _: () = assert!(UPPER + crate::class::COUNT < 128 && UPPER <= 16);
 
 impl<V: Vm> Heap<V> {
     fn locks(&self) -> impl Iterator<Item = &Lock> {
@@ -51,7 +51,7 @@ impl<V: Vm> Heap<V> {
             } else {
                 core::mem::forget(lock.lock(local.token()));
             }
-            fork.taken.set(fork.taken.get() | 1 << n);
+            fork.take(n);
         }
     }
 
@@ -63,10 +63,9 @@ impl<V: Vm> Heap<V> {
             return;
         }
         self.tide.resume();
-        let taken = fork.taken.replace(0);
         fork.broken_in_child.set(0);
         for (n, lock) in self.locks().enumerate() {
-            if taken >> n & 1 == 1 {
+            if fork.give_back(n) {
                 lock.release();
             }
         }
@@ -80,7 +79,7 @@ impl<V: Vm> Heap<V> {
             return;
         }
         for (n, lock) in self.locks().enumerate() {
-            if broken >> n & 1 == 1 {
+            if n < UPPER && broken >> n & 1 == 1 {
                 lock.release();
             }
         }

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::block::Block;
-use crate::class::{COUNT, Class, SLOTS};
+use crate::class::{COUNT, Class, PLACES};
 use crate::fork::Fork;
 use crate::pocket::Pocket;
 use crate::sync::{AtomicUsize, Token};
@@ -23,20 +23,25 @@ pub(crate) const SPARSE_SEATS: usize = 8;
 /// Exhausted slabs that stay with the thread that emptied them, waiting for the first of their blocks
 /// to come back, at most.
 pub(crate) const DRY_SEATS: usize = 16;
-/// Classes above the direct table.
-const MID: usize = COUNT - 48;
+/// Classes without a place in [`Local`].
+const UPPER: usize = COUNT + 1 - PLACES;
 
 /// Thread-local storage of the heap: the first thing malloc touches. At most 640 bytes, so that
 /// libneap.so can be loaded by dlopen(3) too.
 #[repr(C, align(64))]
 pub struct Local {
-    /// Blocks ready to hand out, by request size in 16 bytes, rounded up.
-    pub(crate) heads: [Cell<Option<Block>>; SLOTS],
+    /// Blocks ready to hand out, by [`Class::place`]. Place 0, that of malloc(0), stays empty.
+    heads: [Cell<Option<Block>>; PLACES],
     /// 0: new; [`DEAD`]: finished; otherwise the address of the [`Thread`].
     thread: Cell<usize>,
+    /// Bits that no slab's owner has if it is this thread or nobody: the complement of this block's
+    /// address; 0 as long as the thread has no record.
+    pub(crate) strange: Cell<usize>,
+    fork: Fork,
+    /// How many more blocks the hand takes at each place (see `crate::hand`).
+    rooms: [Cell<u8>; PLACES],
     /// Set while this thread is inside a slow path: a signal handler must not enter it again.
     busy: Cell<bool>,
-    fork: Fork,
 }
 
 const _: () = assert!(size_of::<Local>() <= 640);
@@ -46,8 +51,8 @@ const DEAD: usize = 1;
 /// threads.
 #[repr(C, align(64))]
 pub(crate) struct Thread {
-    /// Blocks ready to hand out of the classes above the direct table.
-    mid: [Cell<Option<Block>>; MID],
+    /// As [`Local::heads`] and [`Local::rooms`] for the classes that have no place there.
+    upper: [(Cell<Option<Block>>, Cell<u8>); UPPER],
     /// First owned slab of each class: granule + 1, or 0.
     lists: [Cell<u32>; COUNT],
     /// Claimed slabs in the order of their coming: granule + 1, or 0.
@@ -90,11 +95,19 @@ impl Local {
     #[must_use]
     pub const fn new() -> Local {
         Local {
-            heads: [const { Cell::new(None) }; SLOTS],
+            heads: [const { Cell::new(None) }; PLACES],
             thread: Cell::new(0),
-            busy: Cell::new(false),
+            strange: Cell::new(0),
             fork: Fork::new(),
+            rooms: [const { Cell::new(0) }; PLACES],
+            busy: Cell::new(false),
         }
+    }
+
+    /// Place `n` of the hand: the list of ready blocks, and the room there.
+    #[inline(always)]
+    pub(crate) fn place(&self, n: usize) -> Option<(&Cell<Option<Block>>, &Cell<u8>)> {
+        Some((self.heads.get(n)?, self.rooms.get(n)?))
     }
 
     /// The name by which slabs know their owner.
@@ -132,10 +145,12 @@ impl Local {
     pub(crate) unsafe fn set_thread(&self, address: usize) {
         debug_assert!(address > DEAD && address.is_multiple_of(64));
         self.thread.set(address);
+        self.strange.set(!self.owner());
     }
 
     /// Marks the thread as finished and returns its record's address.
     pub(crate) fn retire(&self) -> usize {
+        self.strange.set(0);
         self.thread.replace(DEAD)
     }
 
@@ -160,15 +175,11 @@ impl Local {
 }
 
 impl Thread {
-    /// The list of ready blocks of a class above the direct table.
+    /// The list of ready blocks of a class that has no place in [`Local`], and the room there.
     #[inline]
-    pub(crate) fn mid(&self, class: Class) -> Option<&Cell<Option<Block>>> {
-        self.mid.get(class.number().wrapping_sub(48))
-    }
-
-    /// All lists of ready blocks above the direct table.
-    pub(crate) fn mids(&self) -> impl Iterator<Item = &Cell<Option<Block>>> {
-        self.mid.iter()
+    pub(crate) fn upper(&self, class: Class) -> Option<(&Cell<Option<Block>>, &Cell<u8>)> {
+        let (head, room) = self.upper.get(class.place().wrapping_sub(PLACES))?;
+        Some((head, room))
     }
 
     /// The first owned slab of `class`: granule + 1, or 0.

@@ -15,6 +15,7 @@ use crate::block::Block;
 use crate::bytes::{copy, fill};
 use crate::class::{self, Class};
 use crate::ground::NotAPiece;
+use crate::hand::{self, Catch};
 use crate::heap::{Heap, REQUEST_MAX};
 use crate::layout::{GRANULE, PAGE};
 use crate::local::Local;
@@ -57,17 +58,12 @@ impl<V: Vm> Heap<V> {
     /// malloc's fast path: a block ready in the thread's hand, or `None` for the slow path.
     #[inline(always)]
     pub fn pop(&self, local: &Local, size: usize) -> Option<usize> {
-        if size > class::DIRECT {
-            return None;
-        }
-        let head = local.heads.get((size + 15) >> 4)?;
-        let block = head.get()?;
-        head.set(block.next());
-        Some(block.address())
+        let place = local.place(class::place_of(size))?;
+        hand::pop(place).map(Block::address)
     }
 
-    /// free's fast path: takes back a block of a slab that this thread owns. False for the slow
-    /// path, which then has everything still to do.
+    /// free's fast path: takes back a block of a slab that this thread owns, or nobody. False for the
+    /// slow path, which then has everything still to do.
     ///
     /// # Safety
     /// 1. `address` was returned by this heap and not freed since, or is 0. (What breaks this is
@@ -78,11 +74,22 @@ impl<V: Vm> Heap<V> {
             return false;
         };
         let slab = self.window().slab_at(offset);
-        if slab.owner.load(Relaxed) != local.owner() {
+        let owner = slab.owner.load(Relaxed);
+        if owner & local.strange.get() != 0 {
             return false;
         }
         // SAFETY: a block of a slab in the caller's hands until now (1): mapped, aligned, ours.
-        match slab.push(unsafe { Block::at(address) }) {
+        let block = unsafe { Block::at(address) };
+        let caught = match local.place(slab.place()) {
+            Some(place) => hand::catch(place, block),
+            None => Catch::NoRoom,
+        };
+        match caught {
+            Catch::Caught => return true,
+            Catch::NoRoom if owner == local.owner() => {}
+            Catch::NoRoom | Catch::FirstAlready => return false,
+        }
+        match slab.push(block) {
             Pushed::Quietly => {}
             Pushed::Due => self.fall_due(local, Window::granule_of(offset)),
             Pushed::FirstAlready => return false,
@@ -106,17 +113,11 @@ impl<V: Vm> Heap<V> {
         if size > REQUEST_MAX {
             return None;
         }
-        if let Some(thread) = local.thread()
-            && size > class::DIRECT
-            && size <= class::LARGEST
-            && let Some(ready) = thread.mid(Class::of_size(size))
-            && let Some(block) = ready.get()
-        {
-            ready.set(block.next());
-            return Some(block.address());
-        }
         if local.is_busy() {
             return self.allocate_in_handler(size, 16);
+        }
+        if let Some(address) = self.pop_upper(local, size) {
+            return Some(address);
         }
         let _busy = local.enter();
         if size > class::LARGEST
@@ -246,6 +247,8 @@ impl<V: Vm> Heap<V> {
                 match slab.remote().state() {
                     State::None => self.free_large(local, address),
                     State::Checked => self.free_checked(local, granule, address, None),
+                    // SAFETY: 1 is the caller's.
+                    _ if unsafe { self.catch_upper(local, granule, address) } => {}
                     // SAFETY: 1 is the caller's.
                     _ => unsafe { self.free_small(local, granule, address) },
                 }

@@ -22,7 +22,7 @@
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block, ListHead};
-use crate::class::Class;
+use crate::class::{Class, PLACES};
 use crate::layout::{GRANULE, PAGES_PER_GRANULE};
 use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicU64, AtomicUsize, Relaxed, Release};
 
@@ -103,7 +103,9 @@ pub(crate) struct Slab {
     /// Neighbours in the owner's or the shelf's list: granule number + 1, or 0.
     pub(crate) next: AtomicU32,
     pub(crate) prev: AtomicU32,
-    _line: [u32; 3],
+    /// The class's place in a hand (`Local::heads`), or 0 if it has none: always below `PLACES`.
+    place: AtomicU32,
+    _line: [u32; 2],
     remote: AtomicU64,
     /// While SHELVED: free blocks, the remote list not counted.
     pub(crate) shelf_free: AtomicU32,
@@ -112,9 +114,7 @@ pub(crate) struct Slab {
     pub(crate) swept_free: AtomicU32,
 }
 
-#[cfg(not(loom))]
 const _: () = assert!(size_of::<Slab>() == 128);
-#[cfg(not(loom))]
 const _: () = assert!(core::mem::offset_of!(Slab, remote) == 64);
 const ALL_FRESH: u32 = (1 << PAGES_PER_GRANULE) - 1;
 
@@ -154,34 +154,6 @@ pub(crate) enum Freed {
     Refused(State),
 }
 
-#[cfg(loom)]
-impl Slab {
-    /// A record as it is born.
-    pub(crate) fn new() -> Slab {
-        let [need, armed, used, fresh, unlisted] = core::array::from_fn(|_| AtomicU32::new(0));
-        let [class, seat, next, prev] = core::array::from_fn(|_| AtomicU32::new(0));
-        let [shelf_free, seen_free, swept_free] = core::array::from_fn(|_| AtomicU32::new(0));
-        Slab {
-            owner: AtomicUsize::new(0),
-            local: ListHead::new(),
-            need,
-            armed,
-            used,
-            fresh,
-            unlisted,
-            class,
-            seat,
-            next,
-            prev,
-            _line: [0; 3],
-            remote: AtomicU64::new(0),
-            shelf_free,
-            seen_free,
-            swept_free,
-        }
-    }
-}
-
 impl Slab {
     /// The slab's class, if the granule is a slab.
     #[inline]
@@ -189,6 +161,12 @@ impl Slab {
         (self.class.load(Relaxed) as usize)
             .checked_sub(1)
             .and_then(Class::from_number)
+    }
+
+    /// The class's place in a hand, below `PLACES`; 0 for none.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> usize {
+        self.place.load(Relaxed) as usize
     }
 
     /// The remote word, for reading.
@@ -205,6 +183,9 @@ impl Slab {
         self.fresh.store(ALL_FRESH, Relaxed);
         self.unlisted.store(class.capacity(), Relaxed);
         self.class.store(class.number() as u32 + 1, Relaxed);
+        let place = class.place();
+        self.place
+            .store(if place < PLACES { place as u32 } else { 0 }, Relaxed);
         self.seat.store(0, Relaxed);
         self.next.store(0, Relaxed);
         self.prev.store(0, Relaxed);
@@ -227,6 +208,7 @@ impl Slab {
         self.owner.store(0, Relaxed);
         self.local.set(None);
         self.class.store(0, Relaxed);
+        self.place.store(0, Relaxed);
         self.remote.store(Remote::new(State::None).0, Release);
     }
 

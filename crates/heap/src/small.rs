@@ -7,7 +7,8 @@
 
 use crate::block::Block;
 use crate::bytes::fill;
-use crate::class::{self, Class};
+use crate::class::Class;
+use crate::hand;
 use crate::heap::Heap;
 use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::local::{Local, Thread};
@@ -42,21 +43,16 @@ impl<V: Vm> Heap<V> {
         if thread.poised.get() && self.stays_poised(thread) {
             return self.take_single(local, thread, class);
         }
-        let run = match self.refill(local, thread, class) {
+        // malloc(0) has no place of its own.
+        let ready = hand::place(local, thread, class).and_then(|(ready, _)| ready.take());
+        let run = match ready.or_else(|| self.refill(local, thread, class)) {
             Some(run) => run,
             None => {
                 self.ebb_now(local);
                 self.refill(local, thread, class)?
             }
         };
-        let rest = run.next();
-        if size <= class::DIRECT {
-            if let Some(head) = local.heads.get((size + 15) >> 4) {
-                head.set(rest);
-            }
-        } else if let Some(head) = thread.mid(class) {
-            head.set(rest);
-        }
+        hand::fill(local, thread, class, run.next());
         Some(run.address())
     }
 
@@ -421,6 +417,7 @@ impl<V: Vm> Heap<V> {
                 self.unlink(thread, class, granule);
                 slab.release();
                 self.soiled(local, self.ground.return_granule(granule));
+                self.follow_suit(local, thread, class);
             }
             Due::Sparse => {
                 slab.arm(used, false);
@@ -429,6 +426,7 @@ impl<V: Vm> Heap<V> {
                     thread.leave_seat(slab.seat.swap(0, Relaxed));
                     self.seat(local, thread, granule, true);
                 }
+                self.follow_suit(local, thread, class);
             }
             Due::Overdrawn => {}
         }
@@ -484,27 +482,6 @@ impl<V: Vm> Heap<V> {
         while let Some(granule) = thread.oldest_dry(true) {
             self.window().slab(granule).seat.store(0, Relaxed);
             self.let_go(local, granule);
-        }
-    }
-
-    /// Puts down every block in the thread's hand.
-    pub(crate) fn empty_hand(&self, local: &Local, thread: &Thread) {
-        for head in local.heads.iter().chain(thread.mids()) {
-            let mut at = head.take();
-            while let Some(block) = at {
-                at = block.next();
-                self.put_down(local, block);
-            }
-        }
-    }
-
-    /// Frees a block from the thread's own hand.
-    #[allow(unsafe_code)]
-    fn put_down(&self, local: &Local, block: Block) {
-        if let Some(offset) = self.window().offset(block.address()) {
-            let granule = crate::window::Window::granule_of(offset);
-            // SAFETY: a block in the hand is free, counted as used, and in no other list (1).
-            unsafe { self.free_small(local, granule, block.address()) };
         }
     }
 }

@@ -4,6 +4,8 @@ use super::Verified;
 use crate::block::{self, Block};
 use crate::chunk::Kind;
 use crate::class::{self, Class};
+use crate::hand;
+
 use crate::heap::Heap;
 use crate::layout::{GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_GRANULE};
 use crate::local::Local;
@@ -21,42 +23,41 @@ impl Met {
     fn walk(&mut self, what: &str, base: usize, class: Class, fresh: u32, first: Option<Block>) -> u32 {
         let mut length = 0;
         for block in block::iter(first) {
-            let offset = block.address().wrapping_sub(base);
-            assert!(
-                offset < GRANULE,
-                "slab {base:#x}: its {what} list stays inside it"
-            );
-            let n = offset / class.size();
-            let whole = offset.is_multiple_of(class.size()) && n < class.capacity() as usize;
-            assert!(
-                whole,
-                "slab {base:#x}: its {what} list holds whole blocks, not offset {offset:#x}"
-            );
-            assert!(
-                fresh >> (offset / PAGE) & 1 == 0,
-                "slab {base:#x}: a fresh page's block is on its {what} list"
-            );
-            let word = &mut self.0[n / 64];
-            assert!(
-                *word >> (n % 64) & 1 == 0,
-                "slab {base:#x}: block {n} is on two lists, or {what} is a circle"
-            );
-            *word |= 1 << (n % 64);
+            self.meet(what, base, class, fresh, block);
             length += 1;
         }
         length
+    }
+
+    /// One block of the list `what`.
+    fn meet(&mut self, what: &str, base: usize, class: Class, fresh: u32, block: Block) {
+        let offset = block.address().wrapping_sub(base);
+        assert!(
+            offset < GRANULE,
+            "slab {base:#x}: its {what} list stays inside it"
+        );
+        let n = offset / class.size();
+        let whole = offset.is_multiple_of(class.size()) && n < class.capacity() as usize;
+        assert!(
+            whole,
+            "slab {base:#x}: its {what} list holds whole blocks, not offset {offset:#x}"
+        );
+        assert!(
+            fresh >> (offset / PAGE) & 1 == 0,
+            "slab {base:#x}: a fresh page's block is on its {what} list"
+        );
+        let word = &mut self.0[n / 64];
+        assert!(
+            *word >> (n % 64) & 1 == 0,
+            "slab {base:#x}: block {n} is on two lists, or {what} is a circle"
+        );
+        *word |= 1 << (n % 64);
     }
 }
 
 /// The lists of blocks ready in a thread's hand, with the class each serves.
 fn hands(local: &Local) -> impl Iterator<Item = (Class, Option<Block>)> {
-    let direct = local
-        .heads
-        .iter()
-        .enumerate()
-        .map(|(slot, head)| (Class::of_size(slot * 16), head.get()));
-    let mid = Class::all().filter_map(|class| Some((class, local.thread()?.mid(class)?.get())));
-    direct.chain(mid)
+    Class::all().filter_map(|class| Some((class, hand::place(local, local.thread()?, class)?.0.get())))
 }
 
 impl<V: Vm> Heap<V> {
@@ -178,9 +179,10 @@ impl<V: Vm> Heap<V> {
         }
         let mut ready = 0;
         for local in locals {
-            for (_, first) in hands(local) {
-                if first.is_some_and(|block| block.address().wrapping_sub(base) < GRANULE) {
-                    ready += met.walk("ready", base, class, fresh, first);
+            for (_, first) in hands(local).filter(|(of, _)| *of == class) {
+                for block in block::iter(first).filter(|block| block.address().wrapping_sub(base) < GRANULE) {
+                    met.meet("ready", base, class, fresh, block);
+                    ready += 1;
                 }
             }
         }
@@ -270,24 +272,17 @@ impl<V: Vm> Heap<V> {
     fn verify_hands(&self, locals: &[&Local]) {
         for local in locals {
             for (class, first) in hands(local) {
-                let mut home = None;
-                // A circle is found when the slab's lists are walked; here it must only end.
-                for block in block::iter(first).take(class.capacity() as usize) {
+                // A circle is found when the slabs are walked; here it must only end.
+                for block in block::iter(first).take(2 * class.capacity() as usize) {
                     let Some(offset) = self.window().offset(block.address()) else {
                         panic!("block {:#x} in a hand lies outside the window", block.address())
                     };
-                    let granule = Window::granule_of(offset);
-                    let slab = self.window().slab(granule);
+                    let slab = self.window().slab(Window::granule_of(offset));
                     assert_eq!(
                         slab.class(),
                         Some(class),
                         "block {:#x} in a hand is of its class",
                         block.address()
-                    );
-                    assert_eq!(
-                        *home.get_or_insert(granule),
-                        granule,
-                        "a hand holds blocks of one slab"
                     );
                 }
             }

@@ -1,0 +1,164 @@
+//! A thread's hand: the lists of blocks ready for its next mallocs.
+//!
+//! Owns what comes into a hand: what a refill brings, and what the hand *catches*, blocks that the thread
+//! frees, of slabs that are its own or nobody's, as long as there is *room*. A caught block counts as
+//! used, so its slab is not touched, and a full slab's round trip from nobody's to the thread's and back is
+//! saved. Blocks of slabs that other threads own are not caught: what threads pass to each other should
+//! not end up side by side.
+//!
+//! A refill makes room for some blocks, malloc for one more, each catch takes one. So a hand never holds
+//! more than what a refill brought and those: what an idle thread keeps from being given back is bounded.
+//! A thread that frees without allocating soon has no room; when a slab empties then, the hand's
+//! blocks of that class are put down as well.
+//!
+//! The count of room is a byte and may wrap from 255 to 0: then there is less room for a while, never more.
+//! Most classes have their list in [`Local`], where the fast paths find it; those above `class::HELD`
+//! have it in [`Thread`].
+
+#![allow(unsafe_code)]
+
+use crate::block::Block;
+use crate::class::{self, Class};
+use crate::heap::Heap;
+use crate::local::{Local, Thread};
+use crate::slab::State;
+use crate::stop::{Fault, stop};
+use crate::sync::Relaxed;
+use crate::window::Window;
+use core::cell::Cell;
+use neap_os::vm::Vm;
+
+/// Bytes of a class for which a refill makes room, and the bounds of their number.
+const ROOM_BYTES: usize = 64 << 10;
+const ROOM_MIN: usize = 8;
+const ROOM_MAX: usize = 32;
+
+/// Room for so many blocks of `class` comes with a refill.
+fn room(class: Class) -> u8 {
+    (ROOM_BYTES / class.size()).clamp(ROOM_MIN, ROOM_MAX) as u8
+}
+
+/// One class's list in a hand, and the room there.
+type Place<'a> = (&'a Cell<Option<Block>>, &'a Cell<u8>);
+
+/// Where a thread's hand holds blocks of `class`.
+#[inline]
+pub(crate) fn place<'a>(local: &'a Local, thread: &'a Thread, class: Class) -> Option<Place<'a>> {
+    local.place(class.place()).or_else(|| thread.upper(class))
+}
+
+/// Puts what a refill has brought into the hand, and makes room.
+pub(crate) fn fill(local: &Local, thread: &Thread, class: Class, run: Option<Block>) {
+    if let Some((ready, free)) = place(local, thread, class) {
+        ready.set(run);
+        free.set(room(class));
+    }
+}
+
+/// What became of a block that was to be caught.
+pub(crate) enum Catch {
+    /// It is in the hand.
+    Caught,
+    /// There is no room.
+    NoRoom,
+    /// It was the first of the list already.
+    FirstAlready,
+}
+
+/// Puts a freed block into a hand if there is room.
+#[inline(always)]
+pub(crate) fn catch((ready, room): Place, block: Block) -> Catch {
+    let left = room.get();
+    if left == 0 {
+        return Catch::NoRoom;
+    }
+    let first = ready.get();
+    if first == Some(block) {
+        return Catch::FirstAlready;
+    }
+    block.set_next(first);
+    ready.set(Some(block));
+    room.set(left - 1);
+    Catch::Caught
+}
+
+/// Takes a block out of a hand, for malloc.
+#[inline(always)]
+pub(crate) fn pop((ready, room): Place) -> Option<Block> {
+    let block = ready.get()?;
+    ready.set(block.next());
+    room.set(room.get().wrapping_add(1));
+    Some(block)
+}
+
+impl<V: Vm> Heap<V> {
+    /// malloc of one of the classes without a place in [`Local`]: a block ready in the hand.
+    #[inline]
+    pub(crate) fn pop_upper(&self, local: &Local, size: usize) -> Option<usize> {
+        if size <= class::HELD || size > class::LARGEST {
+            return None;
+        }
+        let place = local.thread()?.upper(Class::of_size(size))?;
+        pop(place).map(Block::address)
+    }
+
+    /// [`catch`] for those classes. False, and the block is still to be freed, if that is not possible.
+    ///
+    /// # Safety
+    /// 1. As [`Heap::push`]; `address` is a multiple of 16, and the thread is in no slow path.
+    pub(crate) unsafe fn catch_upper(&self, local: &Local, granule: u32, address: usize) -> bool {
+        let slab = self.window().slab(granule);
+        let owner = slab.owner.load(Relaxed);
+        let nobodys = matches!(slab.remote().state(), State::Full | State::Shelved);
+        if owner != local.owner() && !(owner == 0 && nobodys) {
+            return false;
+        }
+        // The class stays while one of the slab's blocks is in use, as this one is (1).
+        let (Some(class), Some(thread)) = (slab.class(), local.thread()) else {
+            return false;
+        };
+        let Some(place) = thread.upper(class) else {
+            return false;
+        };
+        // SAFETY: a block of a slab, in the caller's hands until now (1): mapped, aligned, ours.
+        match catch(place, unsafe { Block::at(address) }) {
+            Catch::Caught => true,
+            Catch::NoRoom => false,
+            Catch::FirstAlready => stop(Fault::DoubleFree, address, Some(class)),
+        }
+    }
+
+    /// When a slab of `class` has emptied: puts down what the hand has of it if there is no room,
+    /// which says that the thread has freed more than it allocated.
+    pub(crate) fn follow_suit(&self, local: &Local, thread: &Thread, class: Class) {
+        if let Some((ready, room)) = place(local, thread, class)
+            && room.get() == 0
+        {
+            self.put_down_all(local, ready.take());
+        }
+    }
+
+    /// Puts down every block in the thread's hand.
+    pub(crate) fn empty_hand(&self, local: &Local, thread: &Thread) {
+        for class in Class::all() {
+            if let Some((ready, room)) = place(local, thread, class) {
+                room.set(0);
+                self.put_down_all(local, ready.take());
+            }
+        }
+    }
+
+    /// Frees a list of blocks that was the thread's own hand's.
+    fn put_down_all(&self, local: &Local, first: Option<Block>) {
+        let mut at = first;
+        while let Some(block) = at {
+            at = block.next();
+            if let Some(offset) = self.window().offset(block.address()) {
+                // SAFETY: a block in the hand is free, counted as used, and in no other list (1).
+                unsafe { self.free_small(local, Window::granule_of(offset), block.address()) };
+            }
+        }
+    }
+}
+
+const _: () = assert!(ROOM_MAX <= u8::MAX as usize && ROOM_MIN > 0);
