@@ -72,4 +72,6 @@ pub mod out;
 
 pub mod fault;
 
+pub mod attempt;
+
 pub mod sim;
