@@ -1,14 +1,16 @@
-//! neap-proc: what `/proc` says about processes, as values.
+//! neap-proc: what `/proc` says about processes and what this machine allows, as values.
 //!
 //! Three layers, each using only those above it in this list: [`parse`] turns bytes into values and
 //! opens nothing; [`read`] opens files and tells *denied* and *absent* apart from a number;
-//! [`model`] joins several files into one view.
+//! [`model`] joins several files into one view. Beside them [`attempt`] tries memory calls, which no file tells of.
 //!
 //! Does not: write to `/proc`, stop or signal processes, keep a process from vanishing while it is
 //! read (every reader copes with that), or count a line it does not know as an error.
 #![forbid(unsafe_code)]
 
 mod reading;
+
+pub mod attempt;
 
 pub mod parse;
 pub mod read;

@@ -3,7 +3,9 @@
 //! Sizes come out in bytes. A file that is one fixed row (`statm`, `stat`) is malformed when the row
 //! is; a file of named lines (`status`, `smaps_rollup`) never is: each of its fields is an `Option`.
 
+mod cgroup;
 mod children;
+mod limits;
 mod lines;
 mod maps;
 mod smaps_rollup;
@@ -11,7 +13,9 @@ mod stat;
 mod statm;
 mod status;
 
+pub use cgroup::{GroupVersion, MemoryGroup};
 pub use children::children;
+pub use limits::{Bound, Limit, Limits};
 pub use maps::{Mapping, Maps, Name};
 pub use smaps_rollup::SmapsRollup;
 pub use stat::{Stat, State};
@@ -64,6 +68,8 @@ mod tests {
             let _ = SmapsRollup::parse(&bytes);
             let _ = Maps::parse(&bytes);
             let _ = children(&bytes);
+            let _ = Limits::parse(&bytes);
+            let _ = MemoryGroup::parse(&bytes);
         }
 
         #[test]

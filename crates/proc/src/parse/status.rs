@@ -42,6 +42,12 @@ pub struct Status {
     pub swap_bytes: Option<u64>,
     /// VmLck.
     pub locked_bytes: Option<u64>,
+    /// Seccomp: 0 without, 1 strict, 2 with a filter.
+    pub seccomp: Option<u64>,
+    /// NoNewPrivs.
+    pub no_new_privileges: Option<u64>,
+    /// CapEff, a bit for each capability.
+    pub capabilities: Option<u64>,
     /// Lines whose key is none of the above.
     pub unknown_lines: usize,
 }
@@ -81,6 +87,9 @@ impl Status {
                     b"PPid" => self.ppid = small(value),
                     b"NSpid" => self.pid_inside = lines::words(value).last().and_then(small),
                     b"Threads" => self.threads = lines::number(value),
+                    b"Seccomp" => self.seccomp = lines::number(value),
+                    b"NoNewPrivs" => self.no_new_privileges = lines::number(value),
+                    b"CapEff" => self.capabilities = lines::hex(value),
                     _ => return false,
                 }
                 return true;

@@ -1,5 +1,7 @@
 //! Opens the files. The only module that does.
 
+mod host;
 mod process;
 
+pub use host::{GroupMemory, Host};
 pub use process::Proc;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::parse::{self, Maps, SmapsRollup, Stat, Statm, Status};
+use crate::parse::{self, Limits, Maps, SmapsRollup, Stat, Statm, Status};
 use crate::{Reading, Reason};
 
 /// ESRCH: a file of a process that ended after it was opened.
@@ -70,6 +70,11 @@ impl Proc {
     /// `/proc/PID/maps`.
     pub fn maps(&self, pid: u32) -> Reading<Maps> {
         self.bytes(pid, "maps").map(|bytes| Maps::parse(&bytes))
+    }
+
+    /// `/proc/PID/limits`.
+    pub fn limits(&self, pid: u32) -> Reading<Limits> {
+        self.bytes(pid, "limits").map(|bytes| Limits::parse(&bytes))
     }
 
     /// `/proc/PID/cmdline`, its arguments; none for a zombie or a kernel thread.
