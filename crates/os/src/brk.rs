@@ -20,7 +20,8 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
-/// libc's `sbrk` without its `errno`: `None` where it says (void *) -1.
+/// libc's `sbrk` without its `errno`: `None` where it says (void *) -1, or what no address can be: the
+/// kernel's brk(2) never fails, so libc takes an error that a seccomp filter answers with for a break.
 ///
 /// # Safety
 /// 1. Nothing uses the memory that a negative `increment` gives up.
@@ -34,7 +35,7 @@ unsafe fn libc_sbrk(increment: isize) -> Option<usize> {
         *errno = saved;
         old.expose_provenance()
     };
-    (old != usize::MAX).then_some(old)
+    isize::try_from(old).is_ok().then_some(old)
 }
 
 /// The program break as libc knows it, or 0 if there is none.
