@@ -174,6 +174,7 @@ fn no_program_is_forgotten() {
         "brk.rs",
         "giveback.rs",
         "misuse.rs",
+        "refusals.rs",
     ]
     .map(read)
     .concat();
