@@ -36,6 +36,8 @@ impl Block {
     /// The block after this one in its list.
     #[inline]
     pub(crate) fn next(self) -> Option<Block> {
+        #[cfg(all(test, loom))]
+        crate::model::read(self.0.get());
         let link = core::ptr::with_exposed_provenance::<usize>(self.0.get());
         // SAFETY: the bytes are mapped, aligned and ours (`Block::at` 1 and 2).
         let word = unsafe { link.read() };
@@ -45,6 +47,8 @@ impl Block {
     /// Links `next` behind this block.
     #[inline]
     pub(crate) fn set_next(self, next: Option<Block>) {
+        #[cfg(all(test, loom))]
+        crate::model::write(self.0.get());
         let link = core::ptr::with_exposed_provenance_mut::<usize>(self.0.get());
         // SAFETY: the bytes are mapped, aligned and ours (`Block::at` 1 and 2).
         unsafe { link.write(word(next)) }
@@ -61,10 +65,6 @@ fn word(block: Option<Block>) -> usize {
 pub(crate) struct ListHead(AtomicUsize);
 
 impl ListHead {
-    #[cfg(loom)]
-    pub(crate) fn new() -> ListHead {
-        ListHead(AtomicUsize::new(0))
-    }
     /// The first block.
     #[inline]
     pub(crate) fn get(&self) -> Option<Block> {

@@ -7,7 +7,6 @@
 use crate::block;
 use crate::chunk::Kind;
 use crate::class::{COUNT, Class};
-use crate::hand;
 use crate::heap::Heap;
 use crate::layout::GRANULES_PER_CHUNK;
 use crate::local::Local;
@@ -146,11 +145,7 @@ impl<V: Vm> Heap<V> {
             return census;
         };
         for class in Class::all() {
-            let Some((head, _)) = hand::place(local, thread, class) else {
-                continue;
-            };
-            let Some(first) = head.get() else { continue };
-            let ready = block::iter(Some(first)).count() as u64;
+            let ready = block::iter(local.place_for(class).0.get()).count() as u64;
             if let Some(count) = census.blocks.get_mut(class.number()) {
                 *count = count.saturating_sub(ready);
             }

@@ -1,22 +1,20 @@
 //! Size classes: which block sizes exist and which class serves a request.
 //!
-//! Owns the table of the [`COUNT`] classes: steps of 16 bytes to 512, of 32 to 1024, then eight a
-//! doubling to 8 KiB. Pure arithmetic over constants. Every block size is a multiple of 16, no
+//! Owns the table of the [`COUNT`] classes: steps of 16 bytes to 512, then eight a doubling to 8 KiB. Pure arithmetic over constants. Every block size is a multiple of 16, no
 //! request wastes more than 12.5 % above 128 bytes, and every class of a slab starts at a multiple
 //! of its size from a 64 KiB boundary, so a size that is a multiple of `a` gives blocks aligned to `a`.
 
 use crate::layout::{GRANULE, PAGE, PAGES_PER_GRANULE};
 
 /// Number of size classes.
-pub(crate) const COUNT: usize = 72;
+pub(crate) const COUNT: usize = 64;
 /// The largest block of a slab; larger requests get runs of pages.
 pub(crate) const LARGEST: usize = 8192;
 /// Requests up to here find their place in the hand by size alone: `(size + 15) / 16`.
 pub(crate) const DIRECT: usize = 512;
-/// The largest block whose list lies in the hand's own memory (see `crate::hand`).
-pub(crate) const HELD: usize = 4096;
-/// Places there: one for each class up to [`HELD`], at the class's number + 1. Place 0 stays empty.
-pub(crate) const PLACES: usize = 65;
+/// Places in a hand (see `crate::hand`): each class's is its number + 1. Place 0, that of malloc(0), stays
+/// empty.
+pub(crate) const PLACES: usize = COUNT + 1;
 
 /// A size class by number, smallest first. Always below [`COUNT`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -34,7 +32,7 @@ const fn sizes() -> [u16; COUNT] {
         let step = if size < 512 {
             16
         } else if size < 1024 {
-            32
+            64
         } else if size < 2048 {
             128
         } else if size < 4096 {
@@ -70,16 +68,15 @@ const fn starts() -> [[u16; PAGES_PER_GRANULE + 1]; COUNT] {
     out
 }
 
-const _: () = assert!(SIZES[31] == 512 && SIZES[47] == 1024 && SIZES[COUNT - 1] as usize == LARGEST);
-const _: () = assert!(SIZES[PLACES - 2] as usize == HELD);
+const _: () = assert!(SIZES[31] as usize == DIRECT && SIZES[COUNT - 1] as usize == LARGEST);
 const _: () = assert!(COUNT <= neap_abi::CLASSES);
 
-/// `PLACE[(size - 1) / 32]`: where the hand holds blocks for `size`, from [`DIRECT`] to [`HELD`].
-static PLACE: [u8; HELD / 32] = {
-    let mut out = [0; HELD / 32];
+/// `PLACE[(size - 1) / 64]`: where the hand holds blocks for `size`, from [`DIRECT`] to [`LARGEST`].
+pub static PLACE: [u8; LARGEST / 64] = {
+    let mut out = [0; LARGEST / 64];
     let mut n = 0;
     while n < out.len() {
-        out[n] = Class::of_size((n + 1) * 32).0 + 1;
+        out[n] = Class::of_size((n + 1) * 64).0 + 1;
         n += 1;
     }
     out
@@ -91,7 +88,7 @@ pub(crate) fn place_of(size: usize) -> usize {
     if size <= DIRECT {
         return (size + 15) >> 4;
     }
-    match PLACE.get((size - 1) >> 5) {
+    match PLACE.get((size - 1) >> 6) {
         Some(place) => usize::from(*place),
         None => PLACES,
     }
@@ -102,15 +99,13 @@ impl Class {
     #[inline]
     pub(crate) const fn of_size(size: usize) -> Class {
         debug_assert!(size <= LARGEST);
-        let n = if size <= 512 {
+        let n = if size <= DIRECT {
             if size == 0 { 0 } else { (size - 1) >> 4 }
-        } else if size <= 1024 {
-            32 + ((size - 513) >> 5)
         } else {
             // Eight steps a doubling: the top three bits below the leading one choose the step.
             let last = size - 1;
             let log = last.ilog2() as usize;
-            48 + (log - 10) * 8 + ((last >> (log - 3)) & 7)
+            32 + (log - 9) * 8 + ((last >> (log - 3)) & 7)
         };
         Class(n as u8)
     }
@@ -134,7 +129,7 @@ impl Class {
         if n < COUNT { n } else { COUNT - 1 }
     }
 
-    /// The class's place in the hand, if it is below [`PLACES`].
+    /// The class's place in a hand. Always below [`PLACES`].
     #[inline]
     pub(crate) const fn place(self) -> usize {
         self.number() + 1
@@ -209,13 +204,9 @@ mod tests {
     #[test]
     fn a_size_and_its_class_have_one_place() {
         for size in 1..=LARGEST {
-            let expected = if size <= HELD {
-                Class::of_size(size).place()
-            } else {
-                PLACES
-            };
-            assert_eq!(place_of(size), expected, "{size}");
+            assert_eq!(place_of(size), Class::of_size(size).place(), "{size}");
         }
+        assert_eq!(place_of(LARGEST + 1), PLACES);
         assert_eq!(place_of(0), 0);
         assert_eq!(place_of(usize::MAX), PLACES);
     }

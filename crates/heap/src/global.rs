@@ -69,11 +69,26 @@ pub unsafe fn free(block: *mut u8) {
     }
 }
 
+/// [`free`] after the fast path has changed nothing.
+///
+/// # Safety
+/// 1. As [`free`].
 #[cold]
 #[inline(never)]
-unsafe fn free_slow(block: *mut u8) {
+pub unsafe fn free_slow(block: *mut u8) {
     // SAFETY: the caller's (1).
     unsafe { heap().free_slow(local(), block.expose_provenance()) };
+}
+
+/// What is left of [`free`] after the fast path has put `block` back into its slab, which this thread
+/// owns, and the slab's countdown has run out.
+///
+/// # Safety
+/// 1. That is what has happened.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_due(block: *mut u8) {
+    heap().fall_due_at(local(), block.addr());
 }
 
 /// Makes the block at least `size` bytes long, moving it if need be; null leaves it as it was.

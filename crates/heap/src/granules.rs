@@ -3,7 +3,7 @@
 //! Owns the protocol by which threads take and return granules without a lock while the tide gives old
 //! ones back: whoever clears a granule's bit in `free` has the granule. Each mark of dirt was counted
 //! once when it was made, and every method says how many marks it removed, so the sum stays right
-//! whatever happens at the same time. (`tests/loom.rs` tries every order.)
+//! whatever happens at the same time. (`tests/models` tries every order.)
 
 use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed};
 
@@ -45,17 +45,6 @@ fn count(mask: u32) -> usize {
 }
 
 impl Granules {
-    #[cfg(loom)]
-    pub(crate) fn new() -> Granules {
-        let [free, touched, new, old] = core::array::from_fn(|_| AtomicU32::new(0));
-        Granules {
-            free,
-            touched,
-            new,
-            old,
-        }
-    }
-
     /// Takes the lowest free granule.
     pub(crate) fn take(&self) -> Option<Taken> {
         let mut free = self.free.load(Relaxed);

@@ -12,20 +12,15 @@
 //! blocks of that class are put down as well.
 //!
 //! The count of room is a byte and may wrap from 255 to 0: then there is less room for a while, never more.
-//! Most classes have their list in [`Local`], where the fast paths find it; those above `class::HELD`
-//! have it in [`Thread`].
 
 #![allow(unsafe_code)]
 
 use crate::block::Block;
-use crate::class::{self, Class};
+use crate::class::Class;
 use crate::heap::Heap;
-use crate::local::{Local, Thread};
-use crate::slab::State;
-use crate::stop::{Fault, stop};
-use crate::sync::Relaxed;
+use crate::local::{Local, Place};
+use crate::slab::Slab;
 use crate::window::Window;
-use core::cell::Cell;
 use neap_os::vm::Vm;
 
 /// Bytes of a class for which a refill makes room, and the bounds of their number.
@@ -38,21 +33,11 @@ fn room(class: Class) -> u8 {
     (ROOM_BYTES / class.size()).clamp(ROOM_MIN, ROOM_MAX) as u8
 }
 
-/// One class's list in a hand, and the room there.
-type Place<'a> = (&'a Cell<Option<Block>>, &'a Cell<u8>);
-
-/// Where a thread's hand holds blocks of `class`.
-#[inline]
-pub(crate) fn place<'a>(local: &'a Local, thread: &'a Thread, class: Class) -> Option<Place<'a>> {
-    local.place(class.place()).or_else(|| thread.upper(class))
-}
-
 /// Puts what a refill has brought into the hand, and makes room.
-pub(crate) fn fill(local: &Local, thread: &Thread, class: Class, run: Option<Block>) {
-    if let Some((ready, free)) = place(local, thread, class) {
-        ready.set(run);
-        free.set(room(class));
-    }
+pub(crate) fn fill(local: &Local, class: Class, run: Option<Block>) {
+    let (ready, free) = local.place_for(class);
+    ready.set(run);
+    free.set(room(class));
 }
 
 /// What became of a block that was to be caught.
@@ -92,59 +77,27 @@ pub(crate) fn pop((ready, room): Place) -> Option<Block> {
 }
 
 impl<V: Vm> Heap<V> {
-    /// malloc of one of the classes without a place in [`Local`]: a block ready in the hand.
-    #[inline]
-    pub(crate) fn pop_upper(&self, local: &Local, size: usize) -> Option<usize> {
-        if size <= class::HELD || size > class::LARGEST {
-            return None;
-        }
-        let place = local.thread()?.upper(Class::of_size(size))?;
-        pop(place).map(Block::address)
-    }
-
-    /// [`catch`] for those classes. False, and the block is still to be freed, if that is not possible.
-    ///
-    /// # Safety
-    /// 1. As [`Heap::push`]; `address` is a multiple of 16, and the thread is in no slow path.
-    pub(crate) unsafe fn catch_upper(&self, local: &Local, granule: u32, address: usize) -> bool {
-        let slab = self.window().slab(granule);
-        let owner = slab.owner.load(Relaxed);
-        let nobodys = matches!(slab.remote().state(), State::Full | State::Shelved);
-        if owner != local.owner() && !(owner == 0 && nobodys) {
-            return false;
-        }
-        // The class stays while one of the slab's blocks is in use, as this one is (1).
-        let (Some(class), Some(thread)) = (slab.class(), local.thread()) else {
-            return false;
-        };
-        let Some(place) = thread.upper(class) else {
-            return false;
-        };
-        // SAFETY: a block of a slab, in the caller's hands until now (1): mapped, aligned, ours.
-        match catch(place, unsafe { Block::at(address) }) {
-            Catch::Caught => true,
-            Catch::NoRoom => false,
-            Catch::FirstAlready => stop(Fault::DoubleFree, address, Some(class)),
-        }
+    /// Whether the block at `address` of `slab` lies uppermost in the hand: freed twice in a row.
+    pub(crate) fn is_first_in_hand(&self, local: &Local, slab: &Slab, address: usize) -> bool {
+        let first = slab.class().and_then(|class| local.place_for(class).0.get());
+        first.is_some_and(|first| first.address() == address)
     }
 
     /// When a slab of `class` has emptied: puts down what the hand has of it if there is no room,
     /// which says that the thread has freed more than it allocated.
-    pub(crate) fn follow_suit(&self, local: &Local, thread: &Thread, class: Class) {
-        if let Some((ready, room)) = place(local, thread, class)
-            && room.get() == 0
-        {
+    pub(crate) fn follow_suit(&self, local: &Local, class: Class) {
+        let (ready, room) = local.place_for(class);
+        if room.get() == 0 {
             self.put_down_all(local, ready.take());
         }
     }
 
     /// Puts down every block in the thread's hand.
-    pub(crate) fn empty_hand(&self, local: &Local, thread: &Thread) {
+    pub(crate) fn empty_hand(&self, local: &Local) {
         for class in Class::all() {
-            if let Some((ready, room)) = place(local, thread, class) {
-                room.set(0);
-                self.put_down_all(local, ready.take());
-            }
+            let (ready, room) = local.place_for(class);
+            room.set(0);
+            self.put_down_all(local, ready.take());
         }
     }
 

@@ -107,6 +107,8 @@ mod verify;
 #[cfg(any(test, feature = "fuzzing"))]
 mod tests;
 
+pub mod fast;
+
 pub mod global;
 
 pub use census::Census;

@@ -23,8 +23,9 @@ pub(crate) const SPARSE_SEATS: usize = 8;
 /// Exhausted slabs that stay with the thread that emptied them, waiting for the first of their blocks
 /// to come back, at most.
 pub(crate) const DRY_SEATS: usize = 16;
-/// Classes without a place in [`Local`].
-const UPPER: usize = COUNT + 1 - PLACES;
+
+/// One class's list in a thread's hand, and the room there (see `crate::hand`).
+pub(crate) type Place<'a> = (&'a Cell<Option<Block>>, &'a Cell<u8>);
 
 /// Thread-local storage of the heap: the first thing malloc touches. At most 640 bytes, so that
 /// libneap.so can be loaded by dlopen(3) too.
@@ -51,8 +52,6 @@ const DEAD: usize = 1;
 /// threads.
 #[repr(C, align(64))]
 pub(crate) struct Thread {
-    /// As [`Local::heads`] and [`Local::rooms`] for the classes that have no place there.
-    upper: [(Cell<Option<Block>>, Cell<u8>); UPPER],
     /// First owned slab of each class: granule + 1, or 0.
     lists: [Cell<u32>; COUNT],
     /// Claimed slabs in the order of their coming: granule + 1, or 0.
@@ -91,6 +90,10 @@ impl Default for Local {
 }
 
 impl Local {
+    /// Where the hand is, for `crate::fast`.
+    pub(crate) const HEADS: usize = core::mem::offset_of!(Local, heads);
+    pub(crate) const ROOMS: usize = core::mem::offset_of!(Local, rooms);
+
     /// A thread that has not used the heap.
     #[must_use]
     pub const fn new() -> Local {
@@ -106,8 +109,15 @@ impl Local {
 
     /// Place `n` of the hand: the list of ready blocks, and the room there.
     #[inline(always)]
-    pub(crate) fn place(&self, n: usize) -> Option<(&Cell<Option<Block>>, &Cell<u8>)> {
+    pub(crate) fn place(&self, n: usize) -> Option<Place<'_>> {
         Some((self.heads.get(n)?, self.rooms.get(n)?))
+    }
+
+    /// The hand's place for `class`.
+    #[inline]
+    pub(crate) fn place_for(&self, class: Class) -> Place<'_> {
+        let n = class.place();
+        (&self.heads[n], &self.rooms[n])
     }
 
     /// The name by which slabs know their owner.
@@ -175,13 +185,6 @@ impl Local {
 }
 
 impl Thread {
-    /// The list of ready blocks of a class that has no place in [`Local`], and the room there.
-    #[inline]
-    pub(crate) fn upper(&self, class: Class) -> Option<(&Cell<Option<Block>>, &Cell<u8>)> {
-        let (head, room) = self.upper.get(class.place().wrapping_sub(PLACES))?;
-        Some((head, room))
-    }
-
     /// The first owned slab of `class`: granule + 1, or 0.
     #[inline]
     pub(crate) fn list(&self, class: Class) -> &Cell<u32> {

@@ -20,7 +20,8 @@ use neap_os::unit::Bytes;
 use neap_os::vm::Vm;
 use neap_os::{clock, env, share, thread};
 
-static HEAP: Heap<Linux> = Heap::new(Linux);
+/// The heap of this process, by name for assembly; [`heap`] for everybody else.
+pub static HEAP: Heap<Linux> = Heap::new(Linux);
 
 // The version is part of the name: two versions of this crate in one program must not share it.
 global_asm!(

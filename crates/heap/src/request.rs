@@ -116,9 +116,6 @@ impl<V: Vm> Heap<V> {
         if local.is_busy() {
             return self.allocate_in_handler(size, 16);
         }
-        if let Some(address) = self.pop_upper(local, size) {
-            return Some(address);
-        }
         let _busy = local.enter();
         if size > class::LARGEST
             && size <= KEPT_MAX
@@ -244,11 +241,12 @@ impl<V: Vm> Heap<V> {
             Some(offset) => {
                 let granule = Window::granule_of(offset);
                 let slab = self.window().slab(granule);
+                if self.is_first_in_hand(local, slab, address) {
+                    stop(Fault::DoubleFree, address, slab.class());
+                }
                 match slab.remote().state() {
                     State::None => self.free_large(local, address),
                     State::Checked => self.free_checked(local, granule, address, None),
-                    // SAFETY: 1 is the caller's.
-                    _ if unsafe { self.catch_upper(local, granule, address) } => {}
                     // SAFETY: 1 is the caller's.
                     _ => unsafe { self.free_small(local, granule, address) },
                 }

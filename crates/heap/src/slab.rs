@@ -22,7 +22,7 @@
 #![allow(unsafe_code)]
 
 use crate::block::{self, Block, ListHead};
-use crate::class::{Class, PLACES};
+use crate::class::Class;
 use crate::layout::{GRANULE, PAGES_PER_GRANULE};
 use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicU64, AtomicUsize, Relaxed, Release};
 
@@ -96,16 +96,14 @@ pub(crate) struct Slab {
     fresh: AtomicU32,
     /// Blocks that start on those pages.
     unlisted: AtomicU32,
-    /// Class number + 1; 0 when not a slab.
+    /// The class's place in a hand (its number + 1), always below `PLACES`; 0 when not a slab.
     class: AtomicU32,
     /// The owner's seat for this slab + 1 (see `crate::local`), or 0.
     pub(crate) seat: AtomicU32,
     /// Neighbours in the owner's or the shelf's list: granule number + 1, or 0.
     pub(crate) next: AtomicU32,
     pub(crate) prev: AtomicU32,
-    /// The class's place in a hand (`Local::heads`), or 0 if it has none: always below `PLACES`.
-    place: AtomicU32,
-    _line: [u32; 2],
+    _line: [u32; 3],
     remote: AtomicU64,
     /// While SHELVED: free blocks, the remote list not counted.
     pub(crate) shelf_free: AtomicU32,
@@ -155,6 +153,10 @@ pub(crate) enum Freed {
 }
 
 impl Slab {
+    /// Where `need` and `class` are, for `crate::fast`.
+    pub(crate) const NEED: usize = core::mem::offset_of!(Slab, need);
+    pub(crate) const PLACE: usize = core::mem::offset_of!(Slab, class);
+
     /// The slab's class, if the granule is a slab.
     #[inline]
     pub(crate) fn class(&self) -> Option<Class> {
@@ -163,10 +165,10 @@ impl Slab {
             .and_then(Class::from_number)
     }
 
-    /// The class's place in a hand, below `PLACES`; 0 for none.
+    /// The class's place in a hand; 0 when not a slab.
     #[inline(always)]
     pub(crate) fn place(&self) -> usize {
-        self.place.load(Relaxed) as usize
+        self.class.load(Relaxed) as usize
     }
 
     /// The remote word, for reading.
@@ -182,10 +184,7 @@ impl Slab {
         self.used.store(0, Relaxed);
         self.fresh.store(ALL_FRESH, Relaxed);
         self.unlisted.store(class.capacity(), Relaxed);
-        self.class.store(class.number() as u32 + 1, Relaxed);
-        let place = class.place();
-        self.place
-            .store(if place < PLACES { place as u32 } else { 0 }, Relaxed);
+        self.class.store(class.place() as u32, Relaxed);
         self.seat.store(0, Relaxed);
         self.next.store(0, Relaxed);
         self.prev.store(0, Relaxed);
@@ -208,7 +207,6 @@ impl Slab {
         self.owner.store(0, Relaxed);
         self.local.set(None);
         self.class.store(0, Relaxed);
-        self.place.store(0, Relaxed);
         self.remote.store(Remote::new(State::None).0, Release);
     }
 

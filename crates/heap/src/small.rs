@@ -15,6 +15,7 @@ use crate::local::{Local, Thread};
 use crate::slab::{Due, Freed, Pushed, Slab, State};
 use crate::stop::{Fault, stop};
 use crate::sync::{Relaxed, Token};
+use crate::window::Window;
 use neap_os::vm::Vm;
 
 /// Blocks of each class that a thread other than the first gets from the shelves before it opens
@@ -44,7 +45,7 @@ impl<V: Vm> Heap<V> {
             return self.take_single(local, thread, class);
         }
         // malloc(0) has no place of its own.
-        let ready = hand::place(local, thread, class).and_then(|(ready, _)| ready.take());
+        let ready = local.place_for(class).0.take();
         let run = match ready.or_else(|| self.refill(local, thread, class)) {
             Some(run) => run,
             None => {
@@ -52,7 +53,7 @@ impl<V: Vm> Heap<V> {
                 self.refill(local, thread, class)?
             }
         };
-        hand::fill(local, thread, class, run.next());
+        hand::fill(local, class, run.next());
         Some(run.address())
     }
 
@@ -391,6 +392,13 @@ impl<V: Vm> Heap<V> {
         self.handle_due(local, granule);
     }
 
+    /// [`Heap::fall_due`] of the slab that holds `address`.
+    pub(crate) fn fall_due_at(&self, local: &Local, address: usize) {
+        if let Some(offset) = self.window().offset(address) {
+            self.fall_due(local, Window::granule_of(offset));
+        }
+    }
+
     fn handle_due(&self, local: &Local, granule: u32) {
         let slab = self.window().slab(granule);
         let Some(class) = slab.class() else { return };
@@ -417,7 +425,7 @@ impl<V: Vm> Heap<V> {
                 self.unlink(thread, class, granule);
                 slab.release();
                 self.soiled(local, self.ground.return_granule(granule));
-                self.follow_suit(local, thread, class);
+                self.follow_suit(local, class);
             }
             Due::Sparse => {
                 slab.arm(used, false);
@@ -426,7 +434,7 @@ impl<V: Vm> Heap<V> {
                     thread.leave_seat(slab.seat.swap(0, Relaxed));
                     self.seat(local, thread, granule, true);
                 }
-                self.follow_suit(local, thread, class);
+                self.follow_suit(local, class);
             }
             Due::Overdrawn => {}
         }
@@ -471,7 +479,7 @@ impl<V: Vm> Heap<V> {
 
     /// Gives back everything a finishing thread has: the blocks in its hand, then its slabs.
     pub(crate) fn surrender(&self, local: &Local, thread: &Thread) {
-        self.empty_hand(local, thread);
+        self.empty_hand(local);
         self.empty_pocket(local, thread);
         for class in Class::all() {
             while let Some(granule) = thread.list(class).get().checked_sub(1) {

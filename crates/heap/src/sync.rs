@@ -1,20 +1,22 @@
 //! Atomics and the one lock of the heap.
 //!
-//! Owns the names of the atomics that every other module imports from here, and [`Lock`]: a futex
+//! Owns the names of the atomics that every other module imports from here (loom's in its models), and [`Lock`]: a futex
 //! mutex that knows which thread holds it, so that fork(2) in a signal handler that interrupted
 //! the heap can tell a lock of its own thread from another's. Never allocates, never spins for
 //! long. Lock order: `registry`, `shelf[0..]`, `pages`; `tick` is taken before any of them.
 
-#[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+#[cfg(all(test, loom))]
+pub(crate) use crate::model::{
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, futex, spin_loop, thread,
 };
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{
-    AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+#[cfg(not(all(test, loom)))]
+pub(crate) use core::{
+    hint::spin_loop,
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize},
 };
+#[cfg(not(all(test, loom)))]
+pub(crate) use neap_os::{futex, thread};
 
 /// Names a thread to the locks: never 0. Two threads may share a token only if their thread-local
 /// blocks are a multiple of 128 GiB apart; a lock then takes one for the other, which costs a
@@ -40,8 +42,6 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 60 };
 /// A mutex on one word: 0 free, otherwise the holder's token, bit 0 set when somebody sleeps.
 pub(crate) struct Lock {
     word: AtomicU32,
-    #[cfg(loom)]
-    bed: crate::model::Bed,
 }
 
 /// Proof that the lock is held; gives it back when dropped.
@@ -50,18 +50,9 @@ pub(crate) struct Held<'a> {
 }
 
 impl Lock {
-    #[cfg(not(loom))]
     pub(crate) const fn new() -> Lock {
         Lock {
             word: AtomicU32::new(0),
-        }
-    }
-
-    #[cfg(loom)]
-    pub(crate) fn new() -> Lock {
-        Lock {
-            word: AtomicU32::new(0),
-            bed: crate::model::Bed::new(),
         }
     }
 
@@ -95,7 +86,7 @@ impl Lock {
             {
                 return;
             }
-            core::hint::spin_loop();
+            spin_loop();
         }
         loop {
             let seen = self.word.load(Relaxed);
@@ -122,25 +113,13 @@ impl Lock {
         }
     }
 
-    #[cfg(not(loom))]
     fn sleep(&self, seen: u32) {
         // An error means the word changed or a signal came: the caller looks again.
-        let _ = neap_os::futex::wait(&self.word, seen, None);
+        let _ = futex::wait(&self.word, seen, None);
     }
 
-    #[cfg(not(loom))]
     fn wake(&self) {
-        let _ = neap_os::futex::wake(&self.word, 1);
-    }
-
-    #[cfg(loom)]
-    fn sleep(&self, seen: u32) {
-        self.bed.sleep(|| self.word.load(Relaxed) == seen);
-    }
-
-    #[cfg(loom)]
-    fn wake(&self) {
-        self.bed.wake_one();
+        let _ = futex::wake(&self.word, 1);
     }
 
     #[inline]
@@ -164,7 +143,7 @@ impl Drop for Held<'_> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     extern crate std;

@@ -9,7 +9,7 @@ use crate::heap::Heap;
 use crate::helper::{ALIVE, NONE};
 use crate::layout::PAGE;
 use crate::local::{Local, Thread};
-use crate::sync::{AcqRel, Acquire, Relaxed, Release, Token};
+use crate::sync::{AcqRel, Acquire, Relaxed, Release, Token, futex, spin_loop, thread};
 use crate::tide::Reach;
 use core::time::Duration;
 use neap_abi::Call;
@@ -73,7 +73,7 @@ impl<V: Vm> Heap<V> {
         if let Some(thread) = local.thread()
             && !thread.poised.replace(true)
         {
-            self.empty_hand(local, thread);
+            self.empty_hand(local);
             self.empty_pocket(local, thread);
         }
     }
@@ -121,14 +121,14 @@ impl<V: Vm> Heap<V> {
         let helper = &self.tide.helper;
         helper.holds.fetch_add(1, AcqRel);
         helper.bell.fetch_add(1, Release);
-        neap_os::futex::wake(&helper.bell, 1);
+        futex::wake(&helper.bell, 1);
         while helper.state.load(Acquire) != NONE || helper.tid.load(Acquire) != 0 {
             if helper.tid.load(Acquire) == 0 {
                 // Being started or about to end at this moment.
-                core::hint::spin_loop();
+                spin_loop();
                 continue;
             }
-            neap_os::thread::join(&helper.tid);
+            thread::join(&helper.tid);
         }
     }
 
@@ -171,7 +171,7 @@ impl Heap<Linux> {
         let arg = core::ptr::from_ref(self).cast_mut().cast::<u8>();
         // SAFETY: the stack is mapped for ever and no thread runs on it: `tid` was 0 while `state`
         // was ours; `helper_main` never returns into this frame and treats `arg` as the static heap.
-        let started = unsafe { neap_os::thread::spawn_helper(stack, helper_main, arg, &helper.tid) };
+        let started = unsafe { thread::spawn_helper(stack, helper_main, arg, &helper.tid) };
         match started {
             Ok(_) => {
                 let page = self.tally.page();
@@ -206,7 +206,7 @@ impl Heap<Linux> {
             let tick_ms = self.tide.tick_ms.get();
             if helper.holds.load(Acquire) == 0 {
                 let pause = Duration::from_millis(tick_ms as u64);
-                let _ = neap_os::futex::wait(&helper.bell, bell, Some(pause));
+                let _ = futex::wait(&helper.bell, bell, Some(pause));
             }
             let held = helper.holds.load(Acquire) != 0;
             let given = if held {

@@ -99,6 +99,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Where `base`, `limit` and `meta` are, for `crate::fast`.
+    pub(crate) const OFFSETS: [usize; 3] = [
+        core::mem::offset_of!(Window, base),
+        core::mem::offset_of!(Window, limit),
+        core::mem::offset_of!(Window, meta),
+    ];
+
     pub(crate) const fn new() -> Window {
         Window {
             base: AtomicUsize::new(0),

@@ -14,6 +14,8 @@
 
 mod errno;
 
+mod fast;
+
 mod malloc;
 
 mod operator;

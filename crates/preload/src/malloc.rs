@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::errno;
+use crate::fast::{fast_free, fast_malloc};
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 use neap_heap::{REQUEST_MAX, global};
@@ -13,33 +14,27 @@ use neap_os::unit::PAGE;
 
 type Pointer = *mut c_void;
 
-/// malloc(3).
-#[unsafe(no_mangle)]
-pub extern "C" fn malloc(size: usize) -> Pointer {
-    match neap_heap::heap().pop(neap_heap::local(), size) {
-        Some(address) => core::ptr::with_exposed_provenance_mut(address),
-        None => malloc_slow(size),
-    }
-}
-
 #[cold]
-#[inline(never)]
 extern "C" fn malloc_slow(size: usize) -> Pointer {
     errno::or_no_memory(global::allocate_slow(size)).cast()
 }
 
-/// free(3). Leaves errno alone.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn free(block: Pointer) {
+#[cold]
+unsafe extern "C" fn free_slow(block: Pointer) {
     // SAFETY: free's caller gives null or a block of ours in use (1).
-    unsafe { global::free(block.cast()) };
+    unsafe { global::free_slow(block.cast()) };
 }
 
-/// cfree(3): an old name of free.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cfree(block: Pointer) {
-    // SAFETY: as in `free`.
-    unsafe { global::free(block.cast()) };
+fast_malloc! {
+    /// malloc(3).
+    malloc() else malloc_slow
+}
+
+fast_free! {
+    /// free(3). Leaves errno alone.
+    free() else free_slow
+    /// cfree(3): an old name of free.
+    cfree() else free_slow
 }
 
 /// calloc(3).
@@ -135,32 +130,35 @@ pub unsafe extern "C" fn malloc_usable_size(block: Pointer) -> usize {
     unsafe { global::usable(block.cast()) }
 }
 
-/// free_sized (C23). The size is checked in checking mode only.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: Pointer, size: usize) {
+#[cold]
+unsafe extern "C" fn free_aligned_sized_slow(block: Pointer, align: usize, size: usize) {
     // SAFETY: the caller gives null or a block of ours in use (1).
-    unsafe { free_as(block, size, 0) };
+    unsafe { free_as_slow(block, size, align) };
 }
 
-/// free_aligned_sized (C23). Size and alignment are checked in checking mode only.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: Pointer, align: usize, size: usize) {
-    // SAFETY: the caller gives null or a block of ours in use (1).
-    unsafe { free_as(block, size, align) };
+fast_free! {
+    /// free_sized (C23). The size is checked in checking mode only.
+    free_sized(size: usize) else free_sized_slow
+    /// free_aligned_sized (C23). Size and alignment are checked in checking mode only.
+    free_aligned_sized(align: usize, size: usize) else free_aligned_sized_slow
 }
 
-/// Frees a block whose size and alignment (0: unknown) the program claims to know.
-///
-/// # Safety
-/// 1. `block` is null or a block of ours in use.
-#[inline(always)]
-pub(crate) unsafe fn free_as(block: Pointer, size: usize, align: usize) {
+/// free of a block whose size the program claims to know. In checking mode every free comes here.
+#[cold]
+pub(crate) unsafe extern "C" fn free_sized_slow(block: Pointer, size: usize) {
+    // SAFETY: the caller gives null or a block of ours in use (1).
+    unsafe { free_as_slow(block, size, 0) };
+}
+
+/// As [`free_sized_slow`], and the alignment (0: unknown).
+#[cold]
+pub(crate) unsafe extern "C" fn free_as_slow(block: Pointer, size: usize, align: usize) {
     if global::is_checking() {
-        // SAFETY: the caller's (1).
+        // SAFETY: the caller gives null or a block of ours in use (1).
         unsafe { global::check_size(block.cast(), size, align) };
     }
-    // SAFETY: the caller's (1).
-    unsafe { global::free(block.cast()) };
+    // SAFETY: as above (1).
+    unsafe { global::free_slow(block.cast()) };
 }
 
 /// Second names of the same functions, as glibc has them for its own use and that of old programs.

@@ -7,7 +7,8 @@
 #![allow(unsafe_code)]
 #![allow(non_snake_case)]
 
-use crate::malloc::free_as;
+use crate::fast::{fast_free, fast_malloc};
+use crate::malloc::{free_as_slow, free_sized_slow};
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_void};
 use neap_heap::global;
@@ -139,26 +140,16 @@ macro_rules! slow {
 macro_rules! operator_new {
     ($name:ident, $slow:ident, $find:ident, $symbol:literal) => {
         slow!($slow, take, $find, $symbol, $symbol, no_library);
-        /// operator new.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name(size: usize, second: usize) -> Pointer {
-            match neap_heap::heap().pop(neap_heap::local(), size) {
-                Some(address) => core::ptr::with_exposed_provenance_mut(address),
-                // SAFETY: the slow half takes the same arguments and returns the same.
-                None => unsafe { $slow(size, second) },
-            }
+        fast_malloc! {
+            /// operator new.
+            $name(second: usize) else $slow
         }
     };
     ($name:ident, $slow:ident, $find:ident, $symbol:literal, nothrow) => {
         slow!($slow, take, $find, $symbol, $symbol, return_null);
-        /// operator new, nothrow.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name(size: usize, nothrow: usize) -> Pointer {
-            match neap_heap::heap().pop(neap_heap::local(), size) {
-                Some(address) => core::ptr::with_exposed_provenance_mut(address),
-                // SAFETY: the slow half takes the same arguments and returns the same.
-                None => unsafe { $slow(size, nothrow) },
-            }
+        fast_malloc! {
+            /// operator new, nothrow.
+            $name(nothrow: usize) else $slow
         }
     };
     ($name:ident, $slow:ident, $find:ident, $symbol:literal, aligned $plain:literal $missing:ident) => {
@@ -213,40 +204,35 @@ operator_new!(
     aligned c"_ZnwmRKSt9nothrow_t" return_null
 );
 
-macro_rules! operator_delete {
-    ($($name:ident($($argument:ident: $type:ty),*) => ($size:expr, $align:expr);)*) => {$(
-        /// operator delete.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name(block: Pointer $(, $argument: $type)*) {
-            // SAFETY: delete's caller gives null or a block of ours in use (1).
-            unsafe { drop_block(block, $size, $align) };
-        }
-    )*};
+#[cold]
+unsafe extern "C" fn delete_slow(block: Pointer) {
+    // SAFETY: delete's caller gives null or a block of ours in use (1).
+    unsafe { global::free_slow(block.cast()) };
 }
 
-/// # Safety
-/// 1. `block` is null or a block of ours in use.
-#[inline(always)]
-unsafe fn drop_block(block: Pointer, size: Option<usize>, align: usize) {
-    match size {
-        // SAFETY: the caller's (1).
-        Some(size) => unsafe { free_as(block, size, align) },
-        // SAFETY: the caller's (1).
-        None => unsafe { global::free(block.cast()) },
-    }
-}
-
-operator_delete! {
-    _ZdlPv() => (None, 0);
-    _ZdaPv() => (None, 0);
-    _ZdlPvm(size: usize) => (Some(size), 0);
-    _ZdaPvm(size: usize) => (Some(size), 0);
-    _ZdlPvRKSt9nothrow_t(_nothrow: Nothrow) => (None, 0);
-    _ZdaPvRKSt9nothrow_t(_nothrow: Nothrow) => (None, 0);
-    _ZdlPvSt11align_val_t(_align: usize) => (None, 0);
-    _ZdaPvSt11align_val_t(_align: usize) => (None, 0);
-    _ZdlPvmSt11align_val_t(size: usize, align: usize) => (Some(size), align);
-    _ZdaPvmSt11align_val_t(size: usize, align: usize) => (Some(size), align);
-    _ZdlPvSt11align_val_tRKSt9nothrow_t(_align: usize, _nothrow: Nothrow) => (None, 0);
-    _ZdaPvSt11align_val_tRKSt9nothrow_t(_align: usize, _nothrow: Nothrow) => (None, 0);
+fast_free! {
+    /// operator delete.
+    _ZdlPv() else delete_slow
+    /// operator delete.
+    _ZdaPv() else delete_slow
+    /// operator delete.
+    _ZdlPvm(size: usize) else free_sized_slow
+    /// operator delete.
+    _ZdaPvm(size: usize) else free_sized_slow
+    /// operator delete.
+    _ZdlPvRKSt9nothrow_t(nothrow: Nothrow) else delete_slow
+    /// operator delete.
+    _ZdaPvRKSt9nothrow_t(nothrow: Nothrow) else delete_slow
+    /// operator delete.
+    _ZdlPvSt11align_val_t(align: usize) else delete_slow
+    /// operator delete.
+    _ZdaPvSt11align_val_t(align: usize) else delete_slow
+    /// operator delete.
+    _ZdlPvmSt11align_val_t(size: usize, align: usize) else free_as_slow
+    /// operator delete.
+    _ZdaPvmSt11align_val_t(size: usize, align: usize) else free_as_slow
+    /// operator delete.
+    _ZdlPvSt11align_val_tRKSt9nothrow_t(align: usize, nothrow: Nothrow) else delete_slow
+    /// operator delete.
+    _ZdaPvSt11align_val_tRKSt9nothrow_t(align: usize, nothrow: Nothrow) else delete_slow
 }

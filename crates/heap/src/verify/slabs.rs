@@ -4,7 +4,6 @@ use super::Verified;
 use crate::block::{self, Block};
 use crate::chunk::Kind;
 use crate::class::{self, Class};
-use crate::hand;
 
 use crate::heap::Heap;
 use crate::layout::{GRANULE, GRANULES_PER_CHUNK, PAGE, PAGES_PER_GRANULE};
@@ -57,7 +56,7 @@ impl Met {
 
 /// The lists of blocks ready in a thread's hand, with the class each serves.
 fn hands(local: &Local) -> impl Iterator<Item = (Class, Option<Block>)> {
-    Class::all().filter_map(|class| Some((class, hand::place(local, local.thread()?, class)?.0.get())))
+    Class::all().map(|class| (class, local.place_for(class).0.get()))
 }
 
 impl<V: Vm> Heap<V> {
