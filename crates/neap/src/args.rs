@@ -16,6 +16,8 @@ const EXAMPLES: &str = "\
 Examples:
   neap run -- python3 burst.py           run it, then see what its memory did
   neap run --max-rss 2G -- ./service     exit code 3 when it grew past 2 GiB
+  neap compare -- python3 burst.py       the same under every allocator there is
+  neap doctor                            what is missing on this machine
   neap run --help                        every option, every exit code";
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +25,12 @@ pub(crate) enum Verb {
     #[command(about = cmd::run::ABOUT, long_about = cmd::run::LONG_ABOUT, after_help = cmd::run::EXAMPLES,
               after_long_help = cmd::run::AFTER_LONG_HELP)]
     Run(cmd::run::RunArgs),
+    #[command(about = cmd::compare::ABOUT, long_about = cmd::compare::LONG_ABOUT,
+              after_help = cmd::compare::EXAMPLES, after_long_help = cmd::compare::AFTER_LONG_HELP)]
+    Compare(cmd::compare::CompareArgs),
+    #[command(about = cmd::doctor::ABOUT, long_about = cmd::doctor::LONG_ABOUT,
+              after_help = cmd::doctor::EXAMPLES, after_long_help = cmd::doctor::AFTER_LONG_HELP)]
+    Doctor(cmd::doctor::DoctorArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]

@@ -3,8 +3,14 @@
 use std::fmt::Display;
 use std::io::Write;
 
+/// neap was called wrongly; clap exits with it, too.
+pub(crate) const USAGE: u8 = 2;
 /// A limit such as `--max-rss` was passed and the command itself succeeded.
 pub(crate) const LIMIT_PASSED: u8 = 3;
+/// `neap compare`: the command did not end the same way under every allocator.
+pub(crate) const DIFFERS: u8 = 4;
+/// A command ran into a time limit: the code of timeout(1).
+pub(crate) const TIMED_OUT: u8 = 124;
 /// neap failed at its own work.
 pub(crate) const OWN: u8 = 125;
 /// The command cannot run under libneap.so, or not at all.

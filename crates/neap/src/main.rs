@@ -1,8 +1,8 @@
 //! neap: runs programs under libneap.so and tells where their memory went.
 //!
 //! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes of
-//! neap's own), [`run`] (the engine: one command, followed to its end), [`report`] (what happened, as data,
-//! then as text or JSON), [`cmd`] (one file per verb: its module doc is its manual), [`args`] (the command line).
+//! neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same command under several
+//! allocators), [`doctor`] (what this machine allows), [`report`] (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its module doc is its manual), [`args`] (the command line).
 //!
 //! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
 //! unsafe code.
@@ -13,6 +13,10 @@ mod unit;
 mod failure;
 
 mod run;
+
+mod compare;
+
+mod doctor;
 
 mod report;
 
@@ -27,6 +31,8 @@ use clap::{CommandFactory, Parser};
 fn main() -> ExitCode {
     let result = match args::Cli::parse().verb {
         args::Verb::Run(args) => cmd::run::main(&args),
+        args::Verb::Compare(args) => cmd::compare::main(&args),
+        args::Verb::Doctor(args) => cmd::doctor::main(&args),
         args::Verb::Completions(args) => cmd::completions::main(&args, args::Cli::command()),
         args::Verb::Man(args) => cmd::man::main(&args, args::Cli::command()),
     };

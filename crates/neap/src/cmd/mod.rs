@@ -1,5 +1,9 @@
 //! One file per verb; its module doc is its manual.
 
+mod place;
+
+pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod man;
 pub(crate) mod run;

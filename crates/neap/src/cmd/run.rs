@@ -4,15 +4,15 @@
 //! to it; it is followed across fork and exec, and orphans are adopted. Its exit code becomes neap's.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::place::Place;
 use crate::failure::{Failure, OWN};
-use crate::report::{self, Asked, Report, Screen};
+use crate::report::{self, Asked};
 use crate::run::target::Force;
 use crate::run::{Plan, Until};
 use crate::unit;
@@ -134,7 +134,7 @@ pub(crate) fn main(args: &RunArgs) -> Result<u8, Failure> {
         force: if args.force { Force::Yes } else { Force::No },
     };
     let ready = plan.prepare()?;
-    let mut place = Place::open(args.output.as_deref())?;
+    let mut place = Place::open(args.output.as_deref(), Place::Stderr)?;
     let asked = Asked {
         command: args
             .command
@@ -147,7 +147,12 @@ pub(crate) fn main(args: &RunArgs) -> Result<u8, Failure> {
     };
     let outcome = plan.execute(ready)?;
     let report = report::build(asked, &outcome);
-    match place.write(&report, args.json) {
+    let bytes = if args.json {
+        report::json::bytes(&report)
+    } else {
+        report::text::render(&report, &place.screen()).into_bytes()
+    };
+    match place.write(&bytes) {
         Ok(()) => Ok(report.exit.neap_code),
         // The reader of a pipe has gone: it wants no report, and that is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.exit.neap_code),
@@ -163,50 +168,8 @@ pub(crate) fn main(args: &RunArgs) -> Result<u8, Failure> {
     }
 }
 
-/// Where the report goes.
-enum Place {
-    Stderr,
-    Stdout,
-    File(File),
-}
-
-impl Place {
-    /// Opened before the command runs: a path that cannot be written must not cost a run.
-    fn open(output: Option<&Path>) -> Result<Place, Failure> {
-        match output {
-            None => Ok(Place::Stderr),
-            Some(path) if path == Path::new("-") => Ok(Place::Stdout),
-            Some(path) => File::create(path)
-                .map(Place::File)
-                .map_err(|error| Failure::own(path.display(), error)),
-        }
-    }
-
-    fn write(&mut self, report: &Report, json: bool) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        if json {
-            report::json::write(report, &mut bytes)?;
-        } else {
-            let screen = match self {
-                Place::Stderr => Screen::of(io::stderr()),
-                Place::Stdout => Screen::of(io::stdout()),
-                Place::File(_) => Screen::plain(),
-            };
-            bytes = report::text::render(report, &screen).into_bytes();
-        }
-        match self {
-            Place::Stderr => io::stderr().write_all(&bytes),
-            Place::Stdout => io::stdout()
-                .lock()
-                .write_all(&bytes)
-                .and_then(|()| io::stdout().flush()),
-            Place::File(file) => file.write_all(&bytes),
-        }
-    }
-}
-
 /// A sample costs tens of microseconds: below a millisecond neap would measure itself.
-fn parse_interval(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval =
         humantime::parse_duration(text).map_err(|error| format!("{error}; write e.g. 10ms or 1s"))?;
     let allowed = Duration::from_millis(1)..=Duration::from_secs(3600);

@@ -1,4 +1,5 @@
-//! What `neap run` reports: plain data with a unit in every name, rendered as text or as JSON.
+//! What neap reports: [`compare`] is for `neap compare`, [`doctor`] for `neap doctor`, the rest for `neap run`.
+//! Plain data with a unit in every name, rendered as text or as JSON.
 //!
 //! [`mod@build`] makes the data from what the engine saw; [`text`] and [`json`] render it and decide nothing.
 //! Each figure is a number or the reason why there is none; a missing figure is never 0. In text that is
@@ -17,6 +18,10 @@ mod reasons;
 
 mod build;
 
+mod machine;
+
+pub(crate) mod compare;
+pub(crate) mod doctor;
 pub(crate) mod json;
 pub(crate) mod text;
 
@@ -26,7 +31,9 @@ use serde::Serialize;
 
 pub(crate) use build::{Asked, build};
 pub(crate) use figure::Figure;
+pub(crate) use machine::Machine;
 pub(crate) use screen::Screen;
+use text::{printable, shorten, wrap};
 
 /// Changes when a field changes its meaning or goes away; new fields do not change it.
 pub(crate) const SCHEMA: &str = "neap.run/1";

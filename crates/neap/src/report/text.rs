@@ -328,14 +328,40 @@ fn named(command: &[String]) -> String {
     words.join(" ")
 }
 
-/// Cuts `text` to `columns` characters and makes control characters harmless to a terminal.
-fn shorten(text: &str, columns: usize) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { '?' } else { c });
-    if text.chars().count() <= columns {
-        return clean.collect();
+/// Makes control characters harmless to a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// Cuts `text` to `columns` characters and makes it harmless.
+pub(super) fn shorten(text: &str, columns: usize) -> String {
+    let clean = printable(text);
+    if clean.chars().count() <= columns {
+        return clean;
     }
-    let cut: String = clean.take(columns.saturating_sub(3)).collect();
+    let cut: String = clean.chars().take(columns.saturating_sub(3)).collect();
     format!("{cut}...")
+}
+
+/// Breaks at blanks into lines of so many columns; what is broken off is indented.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let indent = text.len() - text.trim_start_matches(' ').len();
+    let mut lines = vec![" ".repeat(indent)];
+    for word in text.trim_start_matches(' ').split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        let long = line.chars().count() + 1 + word.chars().count() > columns;
+        if long && !line.trim().is_empty() {
+            lines.push(format!("{:width$}{word}", "", width = indent + 2));
+        } else {
+            if !line.trim().is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -349,5 +375,12 @@ mod tests {
         assert_eq!(named(&["/usr/bin/ls".into(), "/x".into()]), "ls /x");
         assert_eq!(named(&[]), "?");
         assert_eq!(shorten("a\x1b[31mb\n", 20), "a?[31mb?");
+    }
+
+    #[test]
+    fn lines_are_broken_at_blanks() {
+        assert_eq!(wrap("aa bb cc", 5), ["aa bb", "  cc"]);
+        assert_eq!(wrap("averylongword", 5), ["averylongword"]);
+        assert_eq!(wrap("  | x", 40), ["  | x"]);
     }
 }

@@ -1,8 +1,9 @@
 //! Starts the command and collects whoever ends.
 
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
 
 use neap_proc::read::Proc;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
@@ -28,6 +29,39 @@ impl End {
     }
 }
 
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> End {
+        match status.code() {
+            Some(code) => End::Exited(code),
+            None => End::Killed {
+                signal: status.signal().unwrap_or(0),
+            },
+        }
+    }
+}
+
+/// A variable of the environment and its value; `None` takes it away.
+pub(crate) type Variable = (&'static str, Option<OsString>);
+
+/// Where the command reads from and writes to.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) stdin: Stdio,
+    pub(crate) stdout: Stdio,
+    pub(crate) stderr: Stdio,
+}
+
+impl Files {
+    /// neap's own.
+    pub(crate) fn inherited() -> Files {
+        Files {
+            stdin: Stdio::inherit(),
+            stdout: Stdio::inherit(),
+            stderr: Stdio::inherit(),
+        }
+    }
+}
+
 /// News of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
@@ -49,10 +83,11 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)
 }
 
-/// Starts the command with these variables added to its environment.
+/// Starts the command with these variables set or removed.
 pub(crate) fn start(
     target: &Target,
-    environment: &[(&str, std::ffi::OsString)],
+    environment: &[Variable],
+    files: Files,
     signals: &Signals,
 ) -> Result<Child, Failure> {
     let mut command = Command::new(&target.program);
@@ -62,8 +97,15 @@ pub(crate) fn start(
     }
     command.args(arguments);
     for (name, value) in environment {
-        command.env(name, value);
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
+    command
+        .stdin(files.stdin)
+        .stdout(files.stdout)
+        .stderr(files.stderr);
     // 5 resets this process's high-water mark (proc(5)); where it cannot be, the floor is only higher.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let spawned = signals.lifted(|| command.spawn());

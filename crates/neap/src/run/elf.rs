@@ -96,6 +96,31 @@ impl Elf {
     }
 }
 
+/// The names of symbol versions that a 64-bit ELF file defines or needs: the words of its dynamic string table
+/// that begin with `GLIBC_`.
+pub(crate) fn version_names(file: &File) -> io::Result<Vec<String>> {
+    type Header = elf::FileHeader64<object::Endianness>;
+    let cache = ReadCache::new(file);
+    let strings = || -> object::Result<Vec<String>> {
+        let data = &cache;
+        let header = Header::parse(data)?;
+        let endian = header.endian()?;
+        let sections = header.sections(endian, data)?;
+        let Some((_, link)) = sections.dynamic(endian, data)? else {
+            return Ok(Vec::new());
+        };
+        let words = sections
+            .section(link)?
+            .data(endian, data)?
+            .split(|&byte| byte == 0);
+        Ok(words
+            .filter(|word| word.starts_with(b"GLIBC_"))
+            .map(text)
+            .collect())
+    };
+    strings().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 /// `mallocx` and its kin.
 pub(crate) fn mixes_with_free(name: &str) -> bool {
     JEMALLOC_ONLY.contains(&name)

@@ -50,13 +50,7 @@ impl Library {
             message: format!("cannot use {}\n  why:   {why}\n  mend:  {mend}", path.display()),
         };
         let path = std::path::absolute(path).map_err(|error| Failure::own(path.display(), error))?;
-        // ld.so(8) splits LD_PRELOAD at blanks and colons and has no way to quote them.
-        if path
-            .as_os_str()
-            .as_bytes()
-            .iter()
-            .any(|byte| matches!(byte, b' ' | b':' | b'$'))
-        {
+        if !can_be_preloaded(&path) {
             return Err(refuse(
                 "LD_PRELOAD cannot name a path with a blank, a colon or a dollar sign",
                 "link it from another folder and give that path: ln -s ... /tmp/libneap.so; neap run --lib /tmp/libneap.so",
@@ -81,6 +75,12 @@ impl Library {
         }
         value
     }
+}
+
+/// ld.so(8) splits LD_PRELOAD at blanks and colons and has no way to quote them.
+pub(crate) fn can_be_preloaded(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    !bytes.iter().any(|byte| matches!(byte, b' ' | b':' | b'$'))
 }
 
 /// Where an installed or a freshly built neap has its library.

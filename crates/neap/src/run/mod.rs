@@ -1,12 +1,12 @@
-//! The engine of `neap run`: one command, followed to its end.
+//! The engine of `neap run`: one command, followed to its end. `neap compare` uses its parts.
 //!
 //! One thread waits for a signal or the next reading, whichever comes first. Nothing here prints.
 
-mod elf;
-mod lookup;
+pub(crate) mod elf;
+pub(crate) mod lookup;
 mod refusal;
 
-mod library;
+pub(crate) mod library;
 mod script;
 
 pub(crate) mod target;
@@ -32,7 +32,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::Failure;
 use board::Board;
-use child::{Child, End, News};
+use child::{Child, End, Files, News, Variable};
 use library::Library;
 use sampler::{Passed, Sampler};
 use signals::Signals;
@@ -115,7 +115,7 @@ impl Plan<'_> {
         let before = spent(None)?;
         let environment = self.environment(&ready.library, &board);
         let start = Instant::now();
-        let child = child::start(&ready.target, &environment, &signals)?;
+        let child = child::start(&ready.target, &environment, Files::inherited(), &signals)?;
         let (end, wall_ns) = self.follow(child, start, &signals, &mut sampler, &mut tree, &mut board)?;
         tree.walk(since(start));
         board.refresh_all();
@@ -139,12 +139,15 @@ impl Plan<'_> {
         })
     }
 
-    fn environment(&self, library: &Library, board: &Board) -> Vec<(&'static str, OsString)> {
+    fn environment(&self, library: &Library, board: &Board) -> Vec<Variable> {
         let mut variables = vec![
-            ("LD_PRELOAD", library.preload()),
-            (neap_abi::ENV_BOARD, OsString::from(board.name())),
+            ("LD_PRELOAD", Some(library.preload())),
+            (neap_abi::ENV_BOARD, Some(OsString::from(board.name()))),
         ];
-        variables.extend(self.backend.map(|name| ("NEAP_BACKEND", OsString::from(name))));
+        variables.extend(
+            self.backend
+                .map(|name| ("NEAP_BACKEND", Some(OsString::from(name)))),
+        );
         variables
     }
 
@@ -224,6 +227,7 @@ fn read_pss(start: Instant, sampler: &mut Sampler, tree: &Tree) {
     }
 }
 
+/// Sleeps until a signal arrives, for `longest` at most.
 fn wait_for_signal(signals: &Signals, longest: Duration) -> Result<(), Failure> {
     let timeout = Timespec {
         tv_sec: i64::try_from(longest.as_secs()).unwrap_or(i64::MAX),
@@ -237,7 +241,7 @@ fn wait_for_signal(signals: &Signals, longest: Duration) -> Result<(), Failure> 
 }
 
 /// The counts of collected children, less what they were before the command started.
-fn spent(since: Option<(Spent, Child)>) -> Result<Spent, Failure> {
+pub(crate) fn spent(since: Option<(Spent, Child)>) -> Result<Spent, Failure> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| Failure::own("getrusage", error))?;
     let now = Spent::from(usage);
     let Some((before, child)) = since else {
@@ -273,10 +277,12 @@ impl From<Usage> for Spent {
     }
 }
 
-fn since(start: Instant) -> u64 {
+/// Nanoseconds since `start`.
+pub(crate) fn since(start: Instant) -> u64 {
     nanos(start.elapsed())
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// A duration in nanoseconds.
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

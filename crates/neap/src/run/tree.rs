@@ -228,7 +228,8 @@ impl Process {
         self.has_memory() && !self.borrows
     }
 
-    fn code_bytes(&self) -> Option<u64> {
+    /// Size of the code: another number after exec(2).
+    pub(crate) fn code_bytes(&self) -> Option<u64> {
         self.sizes.as_value().map(|sizes| sizes.text_bytes)
     }
 
