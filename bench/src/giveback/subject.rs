@@ -34,13 +34,11 @@ impl Subject {
         self
     }
 
-    /// What is asked of jemalloc so that it gives back soon. tikv's build reads a variable of its own
-    /// when it is built with a prefix.
+    /// What is asked of jemalloc so that it gives back soon. The library must be built without a
+    /// prefix: with one it reads another variable.
     pub(crate) fn tuned_jemalloc(library: &Path) -> Subject {
         const SOON: &str = "background_thread:true,dirty_decay_ms:100,muzzy_decay_ms:0";
-        Subject::plain("jemalloc, tuned", Some(library))
-            .with("MALLOC_CONF", SOON)
-            .with("_RJEM_MALLOC_CONF", SOON)
+        Subject::plain("jemalloc, tuned", Some(library)).with("MALLOC_CONF", SOON)
     }
 
     /// neap, as it comes and in its two other modes.
