@@ -29,18 +29,6 @@ impl Run {
     }
 }
 
-/// The bits of word `w` that belong to `run`.
-fn mask(run: Run, w: usize) -> u64 {
-    let low = run.first.max(w * 64);
-    let high = run.end().min(w * 64 + 64);
-    if low >= high {
-        return 0;
-    }
-    let width = high - low;
-    let ones = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-    ones << (low - w * 64)
-}
-
 /// `words & (words >> step)`, all 512 bits as one number.
 #[inline]
 fn and_shifted(words: &[u64; WORDS], step: usize) -> [u64; WORDS] {
@@ -58,41 +46,47 @@ fn and_shifted(words: &[u64; WORDS], step: usize) -> [u64; WORDS] {
 }
 
 impl Bits {
-    fn words(&self, run: Run) -> impl Iterator<Item = (&AtomicU64, u64)> {
+    /// Calls `each` with the words that `run` lies in, and its bits there.
+    #[inline(always)]
+    fn each_word(&self, run: Run, mut each: impl FnMut(&AtomicU64, u64)) {
         debug_assert!(run.end() <= PAGES_PER_CHUNK);
-        let first = run.first / 64;
-        let end = run.end().div_ceil(64);
-        self.0
-            .iter()
-            .enumerate()
-            .skip(first)
-            .take(end.saturating_sub(first))
-            .map(move |(w, word)| (word, mask(run, w)))
+        let (mut w, mut low, mut left) = (run.first / 64, run.first % 64, run.count);
+        // Most runs end in the word they begin in.
+        while left != 0
+            && let Some(word) = self.0.get(w)
+        {
+            let here = left.min(64 - low);
+            each(word, u64::MAX >> (64 - here) << low);
+            (w, low, left) = (w + 1, 0, left - here);
+        }
     }
 
     /// Sets every bit of `run`.
     pub(crate) fn set(&self, run: Run) {
-        for (word, mask) in self.words(run) {
-            word.store(word.load(Relaxed) | mask, Relaxed);
-        }
+        self.each_word(run, |word, mask| word.store(word.load(Relaxed) | mask, Relaxed));
     }
 
     /// Clears every bit of `run` and says how many were set.
     pub(crate) fn clear(&self, run: Run) -> usize {
         let mut count = 0;
-        for (word, mask) in self.words(run) {
+        self.each_word(run, |word, mask| {
             let old = word.load(Relaxed);
-            count += (old & mask).count_ones() as usize;
-            word.store(old & !mask, Relaxed);
-        }
+            // A store is spared where there is nothing to clear, as mostly.
+            if old & mask != 0 {
+                count += (old & mask).count_ones() as usize;
+                word.store(old & !mask, Relaxed);
+            }
+        });
         count
     }
 
     /// How many bits of `run` are set.
     pub(crate) fn count(&self, run: Run) -> usize {
-        self.words(run)
-            .map(|(word, mask)| (word.load(Relaxed) & mask).count_ones() as usize)
-            .sum()
+        let mut count = 0;
+        self.each_word(run, |word, mask| {
+            count += (word.load(Relaxed) & mask).count_ones() as usize;
+        });
+        count
     }
 
     /// Whether bit `page` is set.
@@ -125,9 +119,27 @@ impl Bits {
         PAGES_PER_CHUNK
     }
 
-    /// The first page, a multiple of `align` (a power of two up to 512), at which `count` bits in a
-    /// row are set.
+    /// A page, a multiple of `align` (a power of two up to 512), at which `count` bits in a row are set: the
+    /// first one of which all bits are in one word, else the first of all.
     pub(crate) fn find_run(&self, count: usize, align: usize) -> Option<usize> {
+        if count <= 32 && align == 1 {
+            for (w, word) in self.0.iter().enumerate() {
+                let mut starts = word.load(Relaxed);
+                let mut have = 1;
+                while have < count && starts != 0 {
+                    let step = have.min(count - have);
+                    starts &= starts >> step;
+                    have += step;
+                }
+                if starts != 0 {
+                    return Some(w * 64 + starts.trailing_zeros() as usize);
+                }
+            }
+        }
+        self.find_anywhere(count, align)
+    }
+
+    fn find_anywhere(&self, count: usize, align: usize) -> Option<usize> {
         let mut starts: [u64; WORDS] = core::array::from_fn(|w| self.0[w].load(Relaxed));
         // After each round a bit says that `have` bits from there on are set.
         let mut have = 1;
@@ -267,9 +279,11 @@ mod tests {
                 assert_eq!(bits.count(Run::ALL), model.iter().filter(|b| **b).count());
                 assert_eq!(bits.next_set(first), (first..512).find(|i| model[*i]).unwrap_or(512));
                 assert_eq!(bits.next_clear(first), (first..512).find(|i| !model[*i]).unwrap_or(512));
-                for (count, align) in [(1, 1), (3, 1), (16, 4), (64, 1), (65, 2), (200, 1), (256, 256)] {
-                    let expected = (0..=512 - count)
-                        .find(|at| at % align == 0 && model[*at..at + count].iter().all(|b| *b));
+                for (count, align) in [(1, 1), (3, 1), (16, 4), (32, 1), (64, 1), (65, 2), (200, 1), (256, 256)] {
+                    let free = |at: &usize| at % align == 0 && model[*at..at + count].iter().all(|b| *b);
+                    let whole = |at: &usize| at / 64 == (at + count - 1) / 64;
+                    let in_word = (0..=512 - count).find(|at| count <= 32 && align == 1 && whole(at) && free(at));
+                    let expected = in_word.or_else(|| (0..=512 - count).find(free));
                     assert_eq!(bits.find_run(count, align), expected, "{count} aligned to {align}");
                 }
                 if model[first] {

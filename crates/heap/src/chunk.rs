@@ -127,6 +127,15 @@ pub(crate) const fn group_bit(chunk: u32) -> u64 {
 }
 
 impl Group {
+    /// Notes that the next tick must look at `chunk`, whose dirt was marked under the `pages` lock: the tick
+    /// takes the lock before it looks at the marks, so a mark of an earlier time will do.
+    pub(crate) fn set_due(&self, chunk: u32) {
+        let bit = group_bit(chunk);
+        if self.due.load(Relaxed) & bit == 0 {
+            self.due.fetch_or(bit, Relaxed);
+        }
+    }
+
     /// Says that `chunk` may have free runs of up to `pages` pages and no longer ones.
     pub(crate) fn set_largest(&self, chunk: u32, pages: usize) {
         for (level, word) in self.runs.iter().enumerate() {

@@ -17,11 +17,7 @@ impl<V: Vm> Pages<'_, V> {
         self.each_part(first, keep, bytes, |pages, chunk, record, run| {
             record.vacate(run);
             pages.ground.soil(run.count);
-            pages
-                .window()
-                .group(chunk / 64)
-                .due
-                .fetch_or(group_bit(chunk), Relaxed);
+            pages.window().group(chunk / 64).set_due(chunk);
         });
     }
 
@@ -52,28 +48,18 @@ impl<V: Vm> Pages<'_, V> {
         let head = self.window().chunk(first);
         head.extent_chunks.store(chunks as u32, Relaxed);
         head.extent_bytes.store(bytes, Relaxed);
-        let soiled = self.occupy_extent(first, 0, bytes);
-        self.ground.large_bytes.fetch_add(bytes, Relaxed);
-        self.ground.large_blocks.fetch_add(1, Relaxed);
+        self.occupy_extent(first, 0, bytes);
+        self.ground.begin_large(bytes);
         Some(Piece {
             address: self.window().chunk_base(first),
             bytes,
-            soiled,
         })
     }
 
-    fn occupy_extent(&self, first: u32, from: usize, to: usize) -> usize {
-        let mut soiled = 0;
-        let mut at = from;
+    fn occupy_extent(&self, first: u32, from: usize, to: usize) {
         self.each_part(first, from, to, |pages, _, record, run| {
-            let here = pages.soiled(record, run);
-            if here != 0 {
-                soiled = at + here;
-            }
             pages.ground.clean(record.occupy(run));
-            at += run.count * PAGE;
         });
-        soiled
     }
 
     pub(crate) fn resize_extent(&self, chunk: u32, record: &Chunk, have: usize, bytes: usize) -> bool {

@@ -6,7 +6,7 @@
 
 use crate::chunk::{Kind, group_bit};
 use crate::knob::Knob;
-use crate::layout::{CHUNK, CHUNK_SHIFT, GRANULES_PER_CHUNK, PAGE, PAGES_PER_GRANULE};
+use crate::layout::{CHUNK, CHUNK_SHIFT, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE};
 use crate::sync::{AcqRel, AtomicUsize, Lock, Relaxed};
 use crate::window::Window;
 
@@ -16,7 +16,7 @@ pub(crate) struct Ground {
     pub(crate) lock: Lock,
     /// Free pages that may hold something: not yet given back.
     pub(crate) dirty: AtomicUsize,
-    /// Bytes in use by runs and extents, and how many there are.
+    /// Bytes in use by runs and extents, and how many there are. Changed under the lock only.
     pub(crate) large_bytes: AtomicUsize,
     pub(crate) large_blocks: AtomicUsize,
     /// The lowest group that may have a free granule: where the search begins.
@@ -50,8 +50,6 @@ impl Regret {
 pub(crate) struct Piece {
     pub(crate) address: usize,
     pub(crate) bytes: usize,
-    /// The first so many bytes may hold something else than zeros; the rest is known to be zero.
-    pub(crate) soiled: usize,
 }
 
 /// Why an address is not a large block in use.
@@ -90,7 +88,25 @@ impl Ground {
 
     /// Takes dirt off the count.
     pub(crate) fn clean(&self, pages: usize) {
-        self.dirty.fetch_sub(pages, Relaxed);
+        if pages != 0 {
+            self.dirty.fetch_sub(pages, Relaxed);
+        }
+    }
+
+    /// Counts a new large block. The lock is held.
+    pub(crate) fn begin_large(&self, bytes: usize) {
+        self.large_bytes
+            .store(self.large_bytes.load(Relaxed) + bytes, Relaxed);
+        self.large_blocks
+            .store(self.large_blocks.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Counts one less. The lock is held.
+    pub(crate) fn end_large(&self, bytes: usize) {
+        self.large_bytes
+            .store(self.large_bytes.load(Relaxed) - bytes, Relaxed);
+        self.large_blocks
+            .store(self.large_blocks.load(Relaxed) - 1, Relaxed);
     }
 
     /// Takes a free granule of a slab chunk, lowest address first, without the lock.
@@ -163,6 +179,25 @@ impl Ground {
             }
         }
         dirty
+    }
+
+    /// Of the large block at `address`, new and of `bytes` bytes: the first so many may hold something else
+    /// than zeros, the rest is known to be zero. For the block's holder, who need not have the lock.
+    pub(crate) fn soiled(&self, address: usize, bytes: usize) -> usize {
+        let Some(from) = self.window.offset(address) else {
+            return 0;
+        };
+        let (mut end, mut page) = (from, from / PAGE);
+        while page < (from + bytes) / PAGE {
+            let resident = &self.window.chunk((page / PAGES_PER_CHUNK) as u32).resident;
+            let first = page / PAGES_PER_CHUNK * PAGES_PER_CHUNK;
+            let set = resident.next_set(page - first);
+            page = first + resident.next_clear(set);
+            if set < PAGES_PER_CHUNK && first + set < (from + bytes) / PAGE {
+                end = page * PAGE;
+            }
+        }
+        (end - from).min(bytes)
     }
 
     /// The large block that starts at `address`, if the heap has one there. May be called without

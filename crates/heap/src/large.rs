@@ -9,7 +9,7 @@ use crate::ground::{NotAPiece, Piece};
 use crate::heap::Heap;
 use crate::layout::{CHUNK, GRANULE, PAGE, PAGES_PER_CHUNK, RUN_MAX};
 use crate::local::{Local, Thread};
-use crate::pocket::KEPT_MAX;
+use crate::pocket::{AlreadyThere, KEPT_MAX};
 use crate::stop::{Fault, stop};
 use crate::sync::Relaxed;
 use neap_os::unit::Span;
@@ -46,7 +46,6 @@ impl<V: Vm> Heap<V> {
         Some(Piece {
             address,
             bytes: self.direct.length(address)?,
-            soiled: 0,
         })
     }
 
@@ -82,13 +81,16 @@ impl<V: Vm> Heap<V> {
         let Some(thread) = self.thread_of(local) else {
             return false;
         };
-        if thread.poised.get() {
+        if thread.poised.get() || thread.pocket.is_closed() {
             return false;
         }
-        if thread.pocket.put(address, bytes).is_err() {
-            stop(Fault::DoubleFree, address, None);
+        match thread.pocket.put(address, bytes) {
+            Err(AlreadyThere) => stop(Fault::DoubleFree, address, None),
+            Ok(Some(other)) => self.put_down_piece(local, other),
+            Ok(None) => {}
         }
-        while let Some(other) = thread.pocket.overflow(false) {
+        let all = thread.pocket.is_closed();
+        while let Some(other) = thread.pocket.overflow(all) {
             self.put_down_piece(local, other);
         }
         true

@@ -252,30 +252,18 @@ impl<V: Vm> Pages<'_, V> {
         None
     }
 
-    pub(crate) fn begin_piece(&self, chunk: u32, record: &Chunk, run: Run) -> Piece {
-        let address = self.window().chunk_base(chunk) + run.first * PAGE;
-        let soiled = self.soiled(record, run);
-        let absent = run.count - record.resident.count(run);
-        self.ground.regret.note(record.purged_at.load(Relaxed), absent);
+    fn begin_piece(&self, chunk: u32, record: &Chunk, run: Run) -> Piece {
+        let purged_at = record.purged_at.load(Relaxed);
+        if purged_at != 0 {
+            let absent = run.count - record.resident.count(run);
+            self.ground.regret.note(purged_at, absent);
+        }
         self.ground.clean(record.occupy(run));
-        self.ground.large_bytes.fetch_add(run.count * PAGE, Relaxed);
-        self.ground.large_blocks.fetch_add(1, Relaxed);
+        self.ground.begin_large(run.count * PAGE);
         Piece {
-            address,
+            address: self.window().chunk_base(chunk) + run.first * PAGE,
             bytes: run.count * PAGE,
-            soiled,
         }
-    }
-
-    /// Bytes up to the end of the last resident page of `run`.
-    pub(crate) fn soiled(&self, record: &Chunk, run: Run) -> usize {
-        let mut end = 0;
-        let mut page = record.resident.next_set(run.first);
-        while page < run.end() {
-            end = record.resident.next_clear(page).min(run.end());
-            page = record.resident.next_set(end);
-        }
-        end.saturating_sub(run.first) * PAGE
     }
 
     /// Ends the large block at `address`. Returns the pages of dirt there are now.
@@ -284,8 +272,7 @@ impl<V: Vm> Pages<'_, V> {
         let offset = address - self.window().chunk_base(0);
         let chunk = (offset >> CHUNK_SHIFT) as u32;
         let record = self.window().chunk(chunk);
-        self.ground.large_bytes.fetch_sub(bytes, Relaxed);
-        self.ground.large_blocks.fetch_sub(1, Relaxed);
+        self.ground.end_large(bytes);
         if record.kind() == Kind::Runs {
             let run = Run {
                 first: offset % CHUNK / PAGE,
@@ -310,8 +297,7 @@ impl<V: Vm> Pages<'_, V> {
     fn vacate_run(&self, chunk: u32, record: &Chunk, run: Run) {
         record.vacate(run);
         self.ground.soil(run.count);
-        let group = self.window().group(chunk / 64);
-        group.due.fetch_or(group_bit(chunk), Relaxed);
+        self.window().group(chunk / 64).set_due(chunk);
         self.join_up(chunk, record, run);
     }
 
@@ -348,9 +334,8 @@ impl<V: Vm> Pages<'_, V> {
             self.resize_extent(chunk, record, have, bytes)
         };
         if done {
-            self.ground
-                .large_bytes
-                .fetch_add(bytes.wrapping_sub(have), Relaxed);
+            self.ground.end_large(have);
+            self.ground.begin_large(bytes);
         }
         done
     }

@@ -191,8 +191,9 @@ impl<V: Vm> Heap<V> {
         self.settle(local);
         let piece = self.allocate_large(local, size, PAGE)?;
         self.watch_clock(local);
+        let soiled = self.ground.soiled(piece.address, piece.bytes);
         // SAFETY: `soiled` is at most the piece's length, and the piece is ours until returned.
-        unsafe { fill(piece.address, piece.soiled, 0) };
+        unsafe { fill(piece.address, soiled, 0) };
         Some(piece.address)
     }
 
