@@ -13,7 +13,7 @@ use crate::sync::{AcqRel, Acquire, AtomicBool, AtomicU32, AtomicUsize, Relaxed, 
 use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_void};
 use core::ptr::NonNull;
-use neap_abi::{Directory, ENV_BOARD, PAGE_BYTES};
+use neap_abi::{Backend, Directory, ENV_BOARD, PAGE_BYTES};
 use neap_os::linux::Linux;
 use neap_os::thread::ExitKey;
 use neap_os::unit::Bytes;
@@ -99,7 +99,11 @@ fn hints() -> [usize; HINTS] {
 const CLOSED: u32 = 0;
 const OPENING: u32 = 1;
 const OPEN: u32 = 2;
+/// All is set up but the window: there was no memory for it. The next slow path tries again.
+const WITHOUT_WINDOW: u32 = 3;
 static STATE: AtomicU32 = AtomicU32::new(CLOSED);
+/// Whether the environment asks for the program break.
+static ON_BREAK: AtomicBool = AtomicBool::new(false);
 /// Number of the key whose destructor ends threads, + 1.
 static KEY: KeyCell = KeyCell::new();
 /// Whether somebody ends the helper before credentials change, so that root may have one too.
@@ -120,16 +124,25 @@ fn open(local: &Local) {
         // Inside the opening itself: this call is served as one from a signal handler.
         return;
     }
-    if STATE.compare_exchange(CLOSED, OPENING, AcqRel, Acquire).is_err() {
-        while STATE.load(Acquire) != OPEN {
-            core::hint::spin_loop();
+    match STATE.compare_exchange(CLOSED, OPENING, AcqRel, Acquire) {
+        Ok(_) => {}
+        Err(WITHOUT_WINDOW) => {
+            let _busy = local.enter();
+            STATE.store(open_window(local), Release);
+            return;
         }
-        return;
+        Err(_) => {
+            while STATE.load(Acquire) == OPENING {
+                core::hint::spin_loop();
+            }
+            return;
+        }
     }
     let _busy = local.enter();
     let start = HEAP.options.read_environment(&HEAP.ground.top_pad);
-    // A heap that cannot open answers every request with "out of memory".
-    let _ = HEAP.open(local, start.backend, start.check, &hints());
+    HEAP.options.check.store(start.check, Relaxed);
+    ON_BREAK.store(start.backend == Backend::Brk, Relaxed);
+    let opened = open_window(local);
     join_board();
     // SAFETY: `end_thread` may run in any ending thread with the values `watch` arms.
     KEY.set(unsafe { ExitKey::create(end_thread) });
@@ -138,7 +151,18 @@ fn open(local: &Local) {
     // SAFETY: the handlers only take and give back the heap's locks; this code stays loaded
     // (libneap.so is linked with nodelete, an executable is never unloaded).
     let _ = unsafe { thread::at_fork(before_fork, in_parent, in_child) };
-    STATE.store(OPEN, Release);
+    STATE.store(opened, Release);
+}
+
+/// Opens the window and returns the new state. Without a window every request is answered with "out
+/// of memory".
+fn open_window(local: &Local) -> u32 {
+    let backend = match ON_BREAK.load(Relaxed) {
+        true => Backend::Brk,
+        false => Backend::Mmap,
+    };
+    let opened = HEAP.open(local, backend, HEAP.checking(), &hints());
+    if opened.is_ok() { OPEN } else { WITHOUT_WINDOW }
 }
 
 /// Says that whoever loaded the heap ends the helper (`Heap::hold_helper`) before credentials or

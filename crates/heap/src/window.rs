@@ -282,7 +282,11 @@ impl Window {
         Some(self.meta.load(Relaxed) + SCRAP_OFFSET + start)
     }
 
+    /// Maps a part of a table; `None` too while the window is not open and has no place for tables.
     fn map_meta<V: Vm>(&self, vm: &V, tally: &Tally, offset: usize, bytes: usize) -> Option<()> {
+        if !self.is_open() {
+            return None;
+        }
         let span = Span::new(self.meta.load(Relaxed) + offset, bytes)?;
         match vm.map_at(span) {
             Ok(()) => {
