@@ -4,7 +4,6 @@
 //! spend. Standard input is empty, standard output and error are pipes. What outlives the command is
 //! ended, so that it does not disturb the next run.
 
-use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -28,8 +27,12 @@ use crate::run::{Spent, since, spent};
 
 /// How long a process has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often to look while processes are being ended.
+const STOPPING_PAUSE: Duration = Duration::from_millis(10);
 /// Pieces taken from each pipe between two looks at the clock.
 const PIECES: usize = 4;
+/// Points of a run's curve that are kept: more than a picture has columns.
+const POINTS_MAX: usize = 600;
 /// Readings of a run below which its curve says nothing.
 pub(crate) const READINGS_MIN: u64 = 5;
 
@@ -74,6 +77,8 @@ pub(crate) struct Trial {
     pub(crate) presence: Presence,
     /// Descendants that outlived the command and were ended.
     pub(crate) leftover: u64,
+    /// Some of them that could not be.
+    pub(crate) stuck: u64,
 }
 
 /// A run that goes on.
@@ -127,9 +132,14 @@ pub(crate) fn run(
         stopping: None,
     };
     let (end, wall_ns) = follower.follow()?;
-    let leftover = follower.end_leftover()?;
+    let (leftover, stuck) = follower.end_leftover()?;
     let spent = spent(Some((before, child)))?;
-    Ok(follower.finish(end, wall_ns, spent, leftover))
+    let trial = follower.finish(end, wall_ns, spent);
+    Ok(Trial {
+        leftover,
+        stuck,
+        ..trial
+    })
 }
 
 impl Follower<'_> {
@@ -233,8 +243,10 @@ impl Follower<'_> {
 
     fn next_event(&self, due: Duration) -> Duration {
         let mut next = due.saturating_sub(self.start.elapsed());
-        if let (Some(limit), None) = (self.conditions.timeout, self.stopping) {
-            next = next.min(limit.saturating_sub(self.start.elapsed()));
+        match (self.stopping, self.conditions.timeout) {
+            (Some(_), _) => next = next.min(STOPPING_PAUSE),
+            (None, Some(limit)) => next = next.min(limit.saturating_sub(self.start.elapsed())),
+            (None, None) => {}
         }
         next
     }
@@ -253,8 +265,9 @@ impl Follower<'_> {
         }
     }
 
-    /// Ends what outlived the command: SIGTERM, and SIGKILL after a while.
-    fn end_leftover(&mut self) -> Result<u64, Failure> {
+    /// Ends what outlived the command: SIGTERM, and SIGKILL after a while. Says how many there were, and how
+    /// many are still there (another user's, or asleep in the kernel).
+    fn end_leftover(&mut self) -> Result<(u64, u64), Failure> {
         self.tree.walk(since(self.start));
         let leftover = self
             .tree
@@ -265,7 +278,7 @@ impl Follower<'_> {
         let mut signal = Signal::SIGTERM;
         while self.tree.living().next().is_some() {
             send_all(&self.tree, signal);
-            self.wait(Duration::from_millis(10))?;
+            self.wait(STOPPING_PAUSE)?;
             for stream in &mut self.streams {
                 stream.take(PIECES);
             }
@@ -280,22 +293,23 @@ impl Follower<'_> {
                 signal = Signal::SIGKILL;
             }
             if begun.elapsed() >= GRACE * 3 {
-                return Err(Failure::own(
-                    "the run left processes behind",
-                    io::Error::from(io::ErrorKind::TimedOut),
-                ));
+                break;
             }
         }
-        Ok(u64::try_from(leftover).unwrap_or(u64::MAX))
+        let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok((count(leftover), count(self.tree.living().count())))
     }
 
-    fn finish(self, end: End, wall_ns: u64, spent: Spent, leftover: u64) -> Trial {
-        let [stdout, stderr] = self.streams.map(Stream::finish);
+    fn finish(self, end: End, wall_ns: u64, spent: Spent) -> Trial {
+        let [mut stdout, stderr] = self.streams.map(Stream::finish);
+        // Of its output only the hash is of use.
+        stdout.tail.clear();
         let mark = Some(self.maxrss_bytes).filter(|&peak| peak > self.child.maxrss_floor_bytes);
         let read = Some(self.tree.rss_peak_bytes()).filter(|&peak| peak > 0);
         let enough = self.sampler.readings >= READINGS_MIN;
+        let rss_mean_bytes = mean(self.sampler.series.points(), wall_ns).filter(|_| enough);
         let points = if enough {
-            self.sampler.series.points().to_vec()
+            self.sampler.series.reduced(POINTS_MAX)
         } else {
             Vec::new()
         };
@@ -307,13 +321,14 @@ impl Follower<'_> {
             // What was read of a run that was hardly seen is no peak of it.
             rss_process_peak_bytes: mark.max(read.filter(|_| enough)),
             rss_end_bytes: self.sampler.rss_last_bytes.value().filter(|_| enough),
-            rss_mean_bytes: mean(&points, wall_ns),
+            rss_mean_bytes,
             readings: self.sampler.readings,
             points,
             stdout,
             stderr,
             presence: self.lookout.finish(),
-            leftover,
+            leftover: 0,
+            stuck: 0,
         }
     }
 }

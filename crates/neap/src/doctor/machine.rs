@@ -10,14 +10,14 @@ use super::{Check, Group, Status};
 
 /// gVisor's kernel says it is this one, whatever runs below.
 const GVISOR: &str = "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016";
-const PAGE_BYTES: usize = 4096;
+const PAGE_BYTES: u64 = 4096;
 
 pub(super) fn group() -> Group {
     let host = Host::default();
     Group {
         name: "the machine",
         checks: vec![
-            page_size(rustix::param::page_size()),
+            page_size(Proc::default().page_bytes()),
             kernel(&host),
             huge_pages(&host),
             seccomp(),
@@ -26,7 +26,7 @@ pub(super) fn group() -> Group {
     }
 }
 
-fn page_size(bytes: usize) -> Check {
+fn page_size(bytes: u64) -> Check {
     let (status, found) = if bytes == PAGE_BYTES {
         (Status::Ok, "4096 bytes".to_owned())
     } else {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use neap_proc::read::Proc;
 use serde::Serialize;
 
 /// What may explain a figure.
@@ -13,7 +14,7 @@ pub(crate) struct Machine {
     /// Processors that this process may use.
     pub(crate) processors: Option<usize>,
     pub(crate) memory_bytes: Option<u64>,
-    pub(crate) page_bytes: usize,
+    pub(crate) page_bytes: u64,
     pub(crate) c_library: Option<String>,
     pub(crate) transparent_huge_pages: Option<String>,
 }
@@ -31,7 +32,7 @@ impl Machine {
             memory_bytes: field("/proc/meminfo", "MemTotal")
                 .and_then(|text| text.strip_suffix("kB")?.trim().parse::<u64>().ok())
                 .and_then(|kilobytes| kilobytes.checked_mul(1024)),
-            page_bytes: rustix::param::page_size(),
+            page_bytes: Proc::default().page_bytes(),
             c_library: crate::doctor::glibc::running().map(|version| format!("glibc {version}")),
             transparent_huge_pages: chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
         }

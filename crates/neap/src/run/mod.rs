@@ -34,6 +34,7 @@ use crate::failure::Failure;
 use board::Board;
 use child::{Child, End, Files, News, Variable};
 use library::Library;
+use refusal::Refusal;
 use sampler::{Passed, Sampler};
 use signals::Signals;
 use target::{Force, Target};
@@ -100,7 +101,7 @@ impl Plan<'_> {
             return Err(target::no_file(&name.to_string_lossy(), missing).into());
         }
         let library = Library::find(self.library)?;
-        let target = target::inspect(self.command, &library.elf, self.force)?;
+        let target = target::inspect(self.command, &library.elf, self.force).map_err(Refusal::or_forced)?;
         Ok(Ready { library, target })
     }
 

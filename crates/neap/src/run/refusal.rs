@@ -161,10 +161,21 @@ impl fmt::Display for Refusal {
             self.cause.why(),
             self.cause.mend()
         )?;
-        if self.cause.can_be_forced() {
-            f.write_str("\n         (--force runs it all the same, without figures of its heap)")?;
-        }
         Ok(())
+    }
+}
+
+impl Refusal {
+    /// For `neap run`, which can run some of these all the same.
+    pub(crate) fn or_forced(self) -> Failure {
+        let can_be_forced = self.cause.can_be_forced();
+        let mut failure = Failure::from(self);
+        if can_be_forced {
+            failure
+                .message
+                .push_str("\n         (--force runs it all the same, without figures of its heap)");
+        }
+        failure
     }
 }
 
@@ -195,11 +206,16 @@ mod tests {
             "where: /x/a",
             "why:   it is linked statically",
             "mend:  ",
-            "--force",
         ] {
             assert!(text.contains(part), "{text}");
         }
-        assert_eq!(Failure::from(refusal).code, REFUSED);
+        assert!(!text.contains("--force"), "{text}");
+        let failure = refusal.or_forced();
+        assert!(
+            failure.code == REFUSED && failure.message.contains("--force"),
+            "{}",
+            failure.message
+        );
     }
 
     #[test]
@@ -209,9 +225,8 @@ mod tests {
             file: None,
             cause: Cause::NotFound { searched: None },
         };
-        assert!(
-            refusal.to_string().starts_with("cannot run `x`") && !refusal.to_string().contains("--force")
-        );
-        assert_eq!(Failure::from(refusal).code, NOT_FOUND);
+        assert!(refusal.to_string().starts_with("cannot run `x`"));
+        let failure = refusal.or_forced();
+        assert!(failure.code == NOT_FOUND && !failure.message.contains("--force"));
     }
 }

@@ -74,6 +74,14 @@ impl Series {
         &self.points
     }
 
+    /// At most so many points: neighbours are merged.
+    pub(crate) fn reduced(mut self, most: usize) -> Vec<Point> {
+        while self.points.len() > most.max(1) {
+            self.halve();
+        }
+        self.points
+    }
+
     /// Readings that one point stands for.
     pub(crate) fn stride(&self) -> u64 {
         self.stride
@@ -104,6 +112,18 @@ mod tests {
         assert!(series.points().is_sorted_by_key(|p| p.at_ns));
         assert_eq!(series.stride(), 256);
         assert_eq!(series.points().first().map(|p| p.at_ns), Some(0));
+    }
+
+    #[test]
+    fn a_reduced_series_keeps_its_peak_and_its_start() {
+        let mut series = Series::default();
+        for at in 0..1000 {
+            series.push(point(at, at % 500));
+        }
+        let points = series.reduced(300);
+        assert!((150..=300).contains(&points.len()));
+        assert_eq!(points.iter().map(|p| p.rss_bytes).max(), Some(499));
+        assert_eq!(points.first().map(|p| p.at_ns), Some(0));
     }
 
     #[test]

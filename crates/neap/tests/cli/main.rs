@@ -2,7 +2,11 @@
 //!
 //! What needs the real libneap.so is skipped by name when it is not built; see [`support`].
 
+mod compares;
+mod compares_wrongly;
+mod examines;
 mod follows;
+mod itself;
 mod packaging;
 mod passes_through;
 mod refuses;

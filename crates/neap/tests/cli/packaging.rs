@@ -9,6 +9,10 @@ fn every_verb_has_help_with_examples() {
         &["-h"],
         &["run", "--help"],
         &["run", "-h"],
+        &["compare", "--help"],
+        &["compare", "-h"],
+        &["doctor", "--help"],
+        &["doctor", "-h"],
         &["completions", "--help"],
         &["man", "--help"],
     ] {
@@ -45,7 +49,14 @@ fn manual_pages_are_written() {
             .unwrap()
             .success()
     );
-    for (page, part) in [("neap.1", "neap\\-run(1)"), ("neap-run.1", "max\\-rss")] {
+    for (page, part) in [
+        ("neap.1", "neap\\-run(1)"),
+        ("neap.1", "neap\\-compare(1)"),
+        ("neap.1", "neap\\-doctor(1)"),
+        ("neap-run.1", "max\\-rss"),
+        ("neap-compare.1", "NAME=LIB.so"),
+        ("neap-doctor.1", "neap.doctor/1"),
+    ] {
         let text = std::fs::read_to_string(out.join(page)).unwrap();
         assert!(text.contains(part), "{page}: {text}");
     }

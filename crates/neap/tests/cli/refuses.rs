@@ -6,7 +6,7 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
-use crate::support::{compile, folder, library, neap, neap_run, stderr};
+use crate::support::{compile, folder, library, neap, neap_run, skip, stderr};
 
 const EMPTY: &str = "int main(void) { return 0; }\n";
 
@@ -142,16 +142,13 @@ fn a_setuid_program_of_another_user() {
     let copy = folder.path().join("setuid");
     std::fs::copy("/bin/true", &copy).unwrap();
     if chown(&copy, Some(65534), None).is_err() {
-        eprintln!("skipped: {test}: only root can make a program of another user");
+        skip(test, "only root can make a program of another user");
         return;
     }
     std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o4755)).unwrap();
     let output = neap_run(&stub).arg(&copy).output().unwrap();
     if output.status.success() {
-        eprintln!(
-            "skipped: {test}: {} is on a nosuid mount",
-            folder.path().display()
-        );
+        skip(test, &format!("{} is on a nosuid mount", folder.path().display()));
         return;
     }
     assert_refused(

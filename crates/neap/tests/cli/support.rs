@@ -1,8 +1,10 @@
 //! Finds libneap.so, builds small C programs, runs neap.
 
 use std::env;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -19,13 +21,57 @@ pub(crate) fn library(test: &str) -> Option<PathBuf> {
         .chain([workspace, beside])
         .find(|path| path.is_file());
     if found.is_none() {
-        assert!(
-            env::var_os("NEAP_TEST_ALL").is_none_or(|all| all != "1"),
-            "{test}: libneap.so is not built"
-        );
-        eprintln!("skipped: {test}: libneap.so is not built (run cargo xtask build)");
+        missing(test, "libneap.so is not built (run cargo xtask build)");
     }
     found
+}
+
+/// A program that the test needs is not there: a skip by name, or a failure when every test is asked for.
+pub(crate) fn missing(test: &str, reason: &str) {
+    assert!(
+        env::var_os("NEAP_TEST_ALL").is_none_or(|all| all != "1"),
+        "{test}: {reason}"
+    );
+    skip(test, reason);
+}
+
+/// Says that a test cannot be made here, also in the list that `cargo xtask test` prints.
+pub(crate) fn skip(test: &str, reason: &str) {
+    // Not eprintln!: the test runner would keep that to itself.
+    let _ = std::io::stderr().write_all(format!("skipped: {test}: {reason}\n").as_bytes());
+    if let Some(list) = env::var_os("NEAP_TEST_SKIPPED") {
+        let list = std::fs::OpenOptions::new().create(true).append(true).open(list);
+        let _ = list.and_then(|mut list| list.write_all(format!("{test}: {reason}\n").as_bytes()));
+    }
+}
+
+/// Waits until `done`, generously, and fails the test if that never comes.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "waited for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Every path of `not_available` must lead to a null.
+#[track_caller]
+pub(crate) fn assert_reasons_lead_to_nulls(report: &serde_json::Value) {
+    for path in report["not_available"].as_object().unwrap().keys() {
+        let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
+        assert!(
+            report.pointer(&pointer).is_some_and(serde_json::Value::is_null),
+            "{path} is not null"
+        );
+    }
 }
 
 /// `neap run --lib LIBRARY` with more arguments to come.
@@ -65,7 +111,7 @@ pub(crate) fn compile(
     if compiled.is_ok_and(|output| output.status.success()) {
         return Some(to);
     }
-    eprintln!("skipped: {test}: cc cannot build {name} with {flags:?}");
+    skip(test, &format!("cc cannot build {name} with {flags:?}"));
     None
 }
 

@@ -19,7 +19,7 @@ pub struct Proc {
 
 impl Default for Proc {
     fn default() -> Proc {
-        let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+        let page_bytes = u64::try_from(neap_os::env::page_size()).unwrap_or(4096);
         Proc {
             root: PathBuf::from("/proc"),
             page_bytes,
@@ -35,6 +35,12 @@ impl Proc {
             root: root.into(),
             page_bytes,
         }
+    }
+
+    /// Bytes of a page, in which `statm` counts.
+    #[must_use]
+    pub fn page_bytes(&self) -> u64 {
+        self.page_bytes
     }
 
     /// `/proc/PID/statm`.

@@ -61,6 +61,7 @@ pub(crate) fn build(asked: Asked, outcome: &Outcome) -> Comparison {
     Comparison {
         schema: SCHEMA,
         neap_version: env!("CARGO_PKG_VERSION"),
+        measured_at: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         command: asked.command,
         machine: Machine::here(),
         settings: Settings {
@@ -269,6 +270,7 @@ fn row(run: &Measured, outcome: &Outcome, counted: bool) -> RunRow {
         stderr_bytes: trial.stderr.bytes,
         stderr_tail: (failed && trial.stderr.bytes > 0).then(|| trial.stderr.text()),
         leftover_processes: trial.leftover,
+        stuck_processes: trial.stuck,
     }
 }
 

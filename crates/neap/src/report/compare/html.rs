@@ -55,8 +55,9 @@ impl Page {
             (
                 "Measured",
                 format!(
-                    "{} runs under each allocator, in turn, each round starting with the next; {} warm-up runs; \
-                     /proc read every {}",
+                    "{}: {} runs under each allocator, in turn, each round starting with the next one; runs before the \
+                     first counted: {}; /proc read every {}",
+                    report.measured_at,
                     settings.rounds,
                     settings.warmup,
                     unit::time(settings.interval_ns)
@@ -110,13 +111,14 @@ impl Page {
     }
 
     fn row(&mut self, index: usize, row: &AllocatorRow) {
-        let title = row.library.as_deref().unwrap_or("the C library's own");
+        let path = row.library.as_deref().unwrap_or("the C library");
         let _ = write!(
             self.html,
-            "<tr><th scope=\"row\" title=\"{}\"><span class=\"key c{}\"></span>{}</th>",
-            escape(title),
+            "<tr><th scope=\"row\" title=\"{}\"><span class=\"key c{}\"></span>{}<br><small>{}</small></th>",
+            escape(path),
             index % COLOURS,
-            escape(&row.name)
+            escape(&row.name),
+            escape(path.rsplit('/').next().unwrap_or(path))
         );
         if row.loaded.state == LoadState::NotLoaded || row.runs_counted == 0 {
             let why = row.loaded.reason.as_deref().unwrap_or("no run ended as expected");

@@ -25,6 +25,8 @@ pub(crate) const SCHEMA: &str = "neap.compare/1";
 pub(crate) struct Comparison {
     pub(crate) schema: &'static str,
     pub(crate) neap_version: &'static str,
+    /// When the report was made, UTC (RFC 3339).
+    pub(crate) measured_at: String,
     pub(crate) command: Vec<String>,
     pub(crate) machine: Machine,
     pub(crate) settings: Settings,
@@ -190,6 +192,8 @@ pub(crate) struct RunRow {
     pub(crate) stderr_tail: Option<String>,
     /// Descendants that outlived the command and were ended.
     pub(crate) leftover_processes: u64,
+    /// Some of them that could not be ended.
+    pub(crate) stuck_processes: u64,
 }
 
 #[derive(Debug, Serialize)]

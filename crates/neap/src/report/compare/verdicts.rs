@@ -230,6 +230,12 @@ pub(super) fn notes(outcome: &Outcome, reference: Option<Ending>) -> Vec<String>
             "descendants outlived the command ({leftover} in all runs); they were ended before the next run"
         ));
     }
+    let stuck: u64 = outcome.runs.iter().map(|run| run.trial.stuck).sum();
+    if stuck > 0 {
+        notes.push(format!(
+            "{stuck} of them could not be ended and went on beside the next runs"
+        ));
+    }
     for (index, contestant) in outcome.contestants.iter().enumerate() {
         let own = || outcome.runs.iter().filter(move |run| run.contestant == index);
         let without: u64 = own().map(|run| run.trial.presence.without).sum();
