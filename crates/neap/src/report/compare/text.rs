@@ -22,7 +22,7 @@ pub(crate) fn render(report: &Comparison, screen: &Screen) -> String {
     page.table(report);
     page.curves(report);
     for verdict in &report.verdicts {
-        page.wrapped(Role::Good, verdict);
+        page.wrapped(Role::Title, verdict);
     }
     for alarm in &report.alarms {
         page.wrapped(Role::Bad, &format!("!! {alarm}"));

@@ -68,10 +68,19 @@ fn sentence(row: &AllocatorRow) -> String {
 fn clause(name: &str, figure: &Figure) -> Option<String> {
     let ratio = figure.ratio?;
     match figure.against_baseline {
-        Against::Less => Some(format!("{name} {:.0} % less", (1.0 - ratio) * 100.0)),
+        Against::Less => Some(format!("{name} {} less", percent(1.0 - ratio))),
         Against::More if ratio >= 2.0 => Some(format!("{name} {ratio:.1} times as much")),
-        Against::More => Some(format!("{name} {:.0} % more", (ratio - 1.0) * 100.0)),
+        Against::More => Some(format!("{name} {} more", percent(ratio - 1.0))),
         Against::Baseline | Against::BelowNoise | Against::TooFewRuns => None,
+    }
+}
+
+/// A difference that is one, however small.
+fn percent(share: f64) -> String {
+    if share < 0.01 {
+        "under 1 %".to_owned()
+    } else {
+        format!("{:.0} %", share * 100.0)
     }
 }
 
@@ -279,6 +288,7 @@ mod tests {
         assert_eq!(said(0.25, Against::Less).unwrap(), "CPU time 75 % less");
         assert_eq!(said(1.31, Against::More).unwrap(), "CPU time 31 % more");
         assert_eq!(said(7.0, Against::More).unwrap(), "CPU time 7.0 times as much");
+        assert_eq!(said(1.003, Against::More).unwrap(), "CPU time under 1 % more");
         assert_eq!(said(0.5, Against::BelowNoise), None);
     }
 
