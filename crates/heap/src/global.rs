@@ -163,6 +163,14 @@ pub fn without_helper<T>(change: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Ends the helper if there is one, before a fork of which no handler will hear. Not when the caller is a
+/// signal handler that interrupted a slow path: the helper may wait for what that holds.
+pub fn end_helper() {
+    if !crate::process::local().is_busy() {
+        without_helper(|| ());
+    }
+}
+
 /// Ends the helper for good; slow paths do its work from here on.
 #[inline(never)]
 pub fn forgo_helper() {

@@ -28,6 +28,8 @@ mod credentials;
 
 mod sandbox;
 
+mod bare;
+
 mod process;
 
 /// A panic is a bug of ours: say where and stop. Nothing allocates on the way.
