@@ -36,6 +36,7 @@ patterns! {
     all_freed: "none",
     all_of_small_blocks_freed: "none_of_small",
     survivors_scattered: "scattered",
+    survivors_of_tiny_blocks_scattered: "scattered_tiny",
     one_in_a_thousand_survives: "one_in_a_thousand",
     the_oldest_survive: "oldest",
     the_youngest_survive: "youngest",
@@ -50,6 +51,13 @@ patterns! {
 fn without_a_helper_the_programs_own_calls_give_back() {
     for who in ["none", "scattered", "every_tenth_run", "threads1"] {
         falls_to_what_lives(who, &WITHOUT_HELPER, &["calling"]);
+    }
+}
+
+#[test]
+fn without_a_helper_one_call_now_and_then_is_enough() {
+    for who in ["none", "scattered", "scattered_tiny", "one_in_a_thousand", "threads3"] {
+        falls_to_what_lives(who, &WITHOUT_HELPER, &["seldom"]);
     }
 }
 

@@ -174,6 +174,8 @@ fn no_program_is_forgotten() {
         "brk.rs",
         "giveback.rs",
         "misuse.rs",
+        "helper.rs",
+        "limits.rs",
         "refusals.rs",
     ]
     .map(read)

@@ -16,6 +16,29 @@ fn fork_in_a_threaded_program() {
     contract("fork_in_threads.c", &BACKENDS_AND_CHECK);
 }
 
+/// A test for each place and way of a fork.
+macro_rules! forks {
+    ($($test:ident: $which:literal),* $(,)?) => {
+        $(
+            #[test]
+            fn $test() {
+                contract_with("fork_matrix.c", &BACKENDS_AND_CHECK, &[$which]);
+            }
+        )*
+    };
+}
+
+forks! {
+    fork_handlers_allocate_and_fork: "handlers",
+    forks_within_forks_of_a_threaded_program: "nested",
+    fork_in_a_thread: "thread",
+    fork_in_a_thread_that_outlived_main: "main_is_gone",
+    daemon_of_a_threaded_program: "daemon",
+    shells_of_a_threaded_program: "shells",
+    bare_fork_of_a_threaded_program: "bare",
+    bare_fork_of_a_program_of_one_thread: "bare_alone",
+}
+
 #[test]
 fn fork_in_a_signal_handler() {
     contract("fork_in_signal_handler.c", &BACKENDS_AND_CHECK);

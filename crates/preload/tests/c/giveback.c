@@ -3,7 +3,7 @@
 #include "check.h"
 #include <pthread.h>
 
-enum { LIMIT = 120000, THREADS = 4 };
+enum { LIMIT = 420000, THREADS_LIMIT = 120000, THREADS = 4 };
 struct block {
     char *at;
     size_t size;
@@ -31,6 +31,7 @@ static void release(size_t i) {
 
 static size_t mixed(uint64_t *random) { return random_size(random); }
 static size_t small(uint64_t *random) { return 1024 + next_random(random) % 1024; }
+static size_t tiny(uint64_t *random) { return 16 + next_random(random) % 1009; }
 static size_t runs(uint64_t *random) { return 100 * KIB + next_random(random) % (700 * KIB); }
 static size_t extents(uint64_t *random) { return 2 * MIB + next_random(random) % (20 * MIB); }
 
@@ -83,7 +84,13 @@ static size_t page_floor(void) {
 
 static void fills_and_survivors(const char *who) {
     size_t last = 0;
-    if (strcmp(who, "none") == 0 || strcmp(who, "none_of_small") == 0) {
+    if (strcmp(who, "scattered_tiny") == 0) {
+        fill(200 * MIB, tiny);
+        uint64_t random = 7;
+        for (size_t i = 0; i < count; i++)
+            if (next_random(&random) % 10)
+                release(i);
+    } else if (strcmp(who, "none") == 0 || strcmp(who, "none_of_small") == 0) {
         fill(200 * MIB, who[4] ? small : mixed);
         for (size_t i = 0; i < count; i++)
             release(i);
@@ -120,20 +127,20 @@ static void fills_and_survivors(const char *who) {
 }
 
 static pthread_barrier_t turn;
-static char *threads_blocks[THREADS][LIMIT / THREADS];
+static char *threads_blocks[THREADS][THREADS_LIMIT / THREADS];
 static int stay;
 
 static void *allocate_in_thread(void *number) {
     size_t me = (size_t)(uintptr_t)number;
     uint64_t random = me + 1;
-    for (size_t i = 0; i < LIMIT / THREADS; i++) {
+    for (size_t i = 0; i < THREADS_LIMIT / THREADS; i++) {
         size_t size = small(&random);
         CHECK((threads_blocks[me][i] = malloc(size)) != NULL);
         memset(threads_blocks[me][i], 1, size);
     }
     pthread_barrier_wait(&turn);
     if (stay == 2)
-        for (size_t i = 0; i < LIMIT / THREADS; i++)
+        for (size_t i = 0; i < THREADS_LIMIT / THREADS; i++)
             free(threads_blocks[me][i]);
     pthread_barrier_wait(&turn);
     if (stay)
@@ -156,7 +163,7 @@ static void in_threads(int how) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     if (how != 2)
         for (size_t t = 0; t < THREADS; t++)
-            for (size_t i = 0; i < LIMIT / THREADS; i++)
+            for (size_t i = 0; i < THREADS_LIMIT / THREADS; i++)
                 free(threads_blocks[t][i]);
 }
 
@@ -176,15 +183,15 @@ int main(int argc, char **argv) {
         live += blocks[i].at ? blocks[i].size : 0;
     CHECK_AT_LEAST(resident_peak(), base + 150 * MIB);
 
-    /* Without a helper the pages go when the program next calls; otherwise nothing is called. */
-    int calls = argc == 3 && strcmp(argv[2], "calling") == 0;
+    /* Without a helper the pages go when the program next calls, a few at a time; otherwise nothing is called. */
+    int calls = argc < 3 ? 0 : strcmp(argv[2], "calling") == 0 ? 3000 : strcmp(argv[2], "seldom") == 0 ? 1 : 0;
+    CHECK((argc == 3) == (calls != 0));
     size_t allowed = base + kept + kept / 8 + 8 * MIB;
     long long start = now_ms(), deadline = start + 3000;
     size_t now;
     while ((now = resident()) > allowed && now_ms() < deadline) {
-        if (calls)
-            for (int i = 0; i < 3000; i++)
-                free(malloc(100 + (size_t)i % 20000));
+        for (int i = 0; i < calls; i++)
+            free(OPAQUE(malloc(100 + (size_t)i % 20000)));
         sleep_ms(10);
     }
     printf("%s: live %zu KiB, pages with a live byte %zu KiB, resident %zu KiB above the start after %lld ms\n",
