@@ -4,6 +4,7 @@
 //! Few dependencies on purpose: `cargo neap` compiles this program before anything else.
 
 mod artifacts;
+mod bench;
 mod dist;
 mod test;
 mod tidy;
@@ -23,6 +24,7 @@ usage: cargo xtask VERB
                            --bless rewrites the checked-in lists
   dist                     lay out target/dist: bin, lib, manual pages, completions
   install --prefix P       copy target/dist to P
+  bench ARGS...            measure neap and its rivals; ARGS --help says how
   ci                       test, fmt, clippy and tidy
 ";
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some("build") => artifacts::build().map(|built| {
             println!("{}\n{}", built.library.display(), built.command.display());
         }),
+        Some("bench") => bench::run(&rest),
         Some("test") => test::Plan::parse(&words).and_then(test::run),
         Some("tidy") => tidy::run(&words),
         Some("dist") => dist::lay_out().map(|to| println!("{}", to.display())),
