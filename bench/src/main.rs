@@ -23,6 +23,7 @@ struct Arguments {
 enum Verb {
     /// Lists the allocators that are found.
     Allocators,
+    Giveback(giveback::verb::Giveback),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +53,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             }
             Ok(())
         }
+        Verb::Giveback(order) => giveback::verb::run(order, &all, &release),
     }
 }

@@ -69,7 +69,9 @@ impl Programs {
             .args(words)
             .env_remove("LD_PRELOAD")
             .env_remove("MALLOC_CONF")
-            .env_remove("GLIBC_TUNABLES");
+            .env_remove("GLIBC_TUNABLES")
+            .env_remove("NEAP_HELPER")
+            .env_remove("NEAP_BACKEND");
         for (name, value) in &subject.env {
             command.env(name, value);
         }

@@ -66,7 +66,7 @@ pub(crate) fn run(
     runs_at_most: usize,
     told: &dyn Fn(&str),
 ) -> Result<Vec<Latency>, String> {
-    let machine = Subject::plain("an empty loop", None);
+    let machine = Subject::nobody("an empty loop");
     let mut all = course_of(programs, std::slice::from_ref(&machine), NOTHING, runs_at_most)?;
     all.retain(|latency| latency.call == "free");
     for course in COURSES {

@@ -16,41 +16,31 @@ mod price;
 mod small;
 mod subject;
 mod text;
+pub(crate) mod verb;
 mod verdict;
 
 use serde::Serialize;
 use std::path::Path;
 
-pub(crate) use doc::with_region;
-pub(crate) use subject::Subject;
+use doc::with_region;
+use subject::Subject;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The table: resident memory after a burst.
     Bursts,
+    /// The same burst over and over.
     Price,
+    /// Single calls.
     Latency,
+    /// Small programs.
     Small,
-}
-
-impl Part {
-    pub(crate) const ALL: [Part; 4] = [Part::Bursts, Part::Price, Part::Latency, Part::Small];
-
-    /// By its name on the command line.
-    pub(crate) fn named(name: &str) -> Option<Part> {
-        Some(match name {
-            "bursts" => Part::Bursts,
-            "price" => Part::Price,
-            "latency" => Part::Latency,
-            "small" => Part::Small,
-            _ => return None,
-        })
-    }
 }
 
 /// How thoroughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
+enum Effort {
     /// As records are made: bursts of 1 GiB, several minutes.
     Full,
     /// A quarter of the bursts' size and few runs: to see whether it works.
@@ -59,19 +49,22 @@ pub(crate) enum Effort {
 
 /// All that was found.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Findings {
-    pub(crate) marks_s: Vec<f64>,
-    pub(crate) bursts: Vec<burst::Burst>,
+struct Findings {
+    /// Name and version of everybody who was measured.
+    versions: Vec<(String, String)>,
+    /// Seconds after the last free to which `resident_bytes` belongs.
+    marks_s: Vec<f64>,
+    bursts: Vec<burst::Burst>,
     /// Bursts that came to nothing, and why.
-    pub(crate) failures: Vec<String>,
-    pub(crate) price: Option<price::Price>,
-    pub(crate) latencies: Vec<latency::Latency>,
-    pub(crate) small: Vec<small::Small>,
-    pub(crate) verdicts: Vec<verdict::Verdict>,
+    failures: Vec<String>,
+    price: Option<price::Price>,
+    latencies: Vec<latency::Latency>,
+    small: Vec<small::Small>,
+    verdicts: Vec<verdict::Verdict>,
 }
 
 /// Measures `parts` under `subjects`. Programs are compiled into `scratch`; `told` hears of progress.
-pub(crate) fn measure(
+fn measure(
     parts: &[Part],
     subjects: &[Subject],
     effort: Effort,
@@ -80,6 +73,10 @@ pub(crate) fn measure(
 ) -> Result<Findings, String> {
     let programs = child::Programs::compile(scratch)?;
     let mut findings = Findings {
+        versions: subjects
+            .iter()
+            .map(|s| (s.name.clone(), s.version.clone()))
+            .collect(),
         marks_s: burst::MARKS.to_vec(),
         ..Findings::default()
     };
@@ -118,8 +115,13 @@ fn memory_to_use_mib() -> usize {
 }
 
 /// The findings to read: tables, then the verdicts.
-pub(crate) fn text_of(findings: &Findings, subjects: &[Subject]) -> String {
-    let mut sections = Vec::new();
+fn text_of(findings: &Findings, subjects: &[Subject]) -> String {
+    let known: Vec<String> = findings
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name}: {version}"))
+        .collect();
+    let mut sections = vec![format!("{}\n", known.join("\n"))];
     if !findings.bursts.is_empty() {
         let told =
             "Resident memory after a burst: rivals one second after the last free, neap half a second.";
@@ -146,7 +148,7 @@ pub(crate) fn text_of(findings: &Findings, subjects: &[Subject]) -> String {
 }
 
 /// What stands in `docs/give-back.md`, by region.
-pub(crate) fn regions_of(findings: &Findings, subjects: &[Subject]) -> Vec<(&'static str, String)> {
+fn regions_of(findings: &Findings, subjects: &[Subject]) -> Vec<(&'static str, String)> {
     let mut regions = Vec::new();
     if !findings.bursts.is_empty() {
         regions.push(("table", text::overview(&findings.bursts, subjects)));
@@ -170,7 +172,7 @@ pub(crate) fn regions_of(findings: &Findings, subjects: &[Subject]) -> Vec<(&'st
 }
 
 /// Resident memory over time.
-pub(crate) fn plot_of(findings: &Findings, subjects: &[Subject]) -> Option<String> {
+fn plot_of(findings: &Findings, subjects: &[Subject]) -> Option<String> {
     (!findings.bursts.is_empty()).then(|| plot::svg(&findings.bursts, subjects))
 }
 

@@ -2,7 +2,7 @@
 
 use super::burst::{Burst, MARKS};
 use super::case::CASES;
-use super::subject::Subject;
+use super::subject::{NEAP, Subject};
 use std::fmt::Write;
 
 const PANEL: (f64, f64) = (400.0, 230.0);
@@ -131,7 +131,7 @@ fn panel(out: &mut String, title: &str, bursts: &[&Burst], subjects: &[Subject])
             bytes / 1_048_576.0
         );
     }
-    if let Some(ours) = bursts.iter().find(|b| b.subject == "neap") {
+    if let Some(ours) = bursts.iter().find(|b| b.subject == NEAP) {
         let y = y_of(ours.floor_bytes);
         let _ = writeln!(
             out,

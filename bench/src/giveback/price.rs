@@ -4,7 +4,7 @@
 
 use super::child::Programs;
 use super::median;
-use super::subject::Subject;
+use super::subject::{NEAP, Subject};
 use serde::Serialize;
 
 /// One allocator's cycles, medians over runs.
@@ -73,14 +73,14 @@ pub(crate) fn run(
             cycles.push(summary(subject, pace.0, true, samples));
         }
         if pace.0 != 0 {
-            for subject in subjects.iter().filter(|s| s.neap && s.env.is_empty()) {
+            for subject in subjects.iter().filter(|s| s.name == NEAP) {
                 let off: Result<Vec<_>, _> =
                     (0..runs).map(|_| cycle(programs, subject, pace, "off")).collect();
                 cycles.push(summary(subject, pace.0, false, &off?));
             }
         }
     }
-    let Some(neap) = subjects.iter().find(|s| s.neap && s.env.is_empty()) else {
+    let Some(neap) = subjects.iter().find(|s| s.name == NEAP) else {
         return Err("neap is not among the allocators".to_owned());
     };
     let (mut on, mut off) = (Vec::new(), Vec::new());

@@ -5,43 +5,24 @@ use super::case::{CASES, Case, Target};
 use super::latency::Latency;
 use super::price::Price;
 use super::small::Small;
-use super::subject::Subject;
+use super::subject::{NEAP, Subject};
+use comfy_table::{CellAlignment, Table};
 
 /// The mark at which rivals stand in the first table: one second after the last free.
 const RIVALS: usize = 3;
 
 /// Rows of cells, the first being the header; columns after the first are aligned right.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| {
-        rows.iter()
-            .filter_map(|r| r.get(c))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0).max(3)).collect();
-    let mut text = String::new();
-    for (r, row) in rows.iter().enumerate() {
-        for (c, width) in widths.iter().enumerate() {
-            let cell = row.get(c).map_or("", String::as_str);
-            let pad = " ".repeat(width - cell.chars().count());
-            let (left, right) = if c == 0 {
-                ("", pad.as_str())
-            } else {
-                (pad.as_str(), "")
-            };
-            text.push_str(&format!("| {left}{cell}{right} "));
-        }
-        text.push_str("|\n");
-        if r == 0 {
-            for (c, width) in widths.iter().enumerate() {
-                let end = if c == 0 { "-" } else { ":" };
-                text.push_str(&format!("|-{}{end}", "-".repeat(*width)));
-            }
-            text.push_str("|\n");
-        }
+fn table(rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
+    if let Some((header, rows)) = rows.split_first() {
+        table.set_header(header);
+        table.add_rows(rows);
     }
-    text
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
 }
 
 fn cell(value: Option<f64>, digits: usize) -> String {
@@ -117,7 +98,7 @@ pub(crate) fn overview(bursts: &[Burst], subjects: &[Subject]) -> String {
             let burst = bursts_of(bursts, case).find(|b| b.subject == subject.name);
             row.push(cell(burst.and_then(|b| measure(case, b, mark)), digits(case)));
         }
-        let ours = bursts_of(bursts, case).find(|b| b.subject == "neap");
+        let ours = bursts_of(bursts, case).find(|b| b.subject == NEAP);
         row.push(ours.map_or_else(|| "-".to_owned(), |b| floors(case, b)));
         row.push(format!("<= {}", limit(case)));
         rows.push(row);
@@ -251,16 +232,4 @@ pub(crate) fn small(small: &[Small]) -> String {
         rows.push(row);
     }
     table(&rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::table;
-
-    #[test]
-    fn tables_are_aligned_markdown() {
-        let rows = [["case", "x"], ["all freed", "12.5"]].map(|row| row.map(str::to_owned).to_vec());
-        let want = "| case      |    x |\n|-----------|-----:|\n| all freed | 12.5 |\n";
-        assert_eq!(table(&rows), want);
-    }
 }
