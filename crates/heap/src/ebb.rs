@@ -17,8 +17,8 @@ use neap_abi::Call;
 use neap_os::unit::Span;
 use neap_os::vm::Vm;
 
-/// Pages that a slow path gives back at a time: about a millisecond's work.
-const PORTION: usize = 6144;
+/// Pages given back between two looks at the clock, in a slow path.
+const PORTION: usize = 256;
 /// Ranges collected before they are discarded, outside the lock.
 const BATCH: usize = 64;
 
@@ -29,11 +29,20 @@ impl<V: Vm> Heap<V> {
         self.pass(token, reach, usize::MAX)
     }
 
-    /// A portion of a tick, for a slow path that must not take long: ends after about [`PORTION`]
-    /// pages, to be continued by the next one. Says whether the tick is complete.
-    pub(crate) fn tick_a_portion(&self, token: Token) -> bool {
-        self.pass(token, Reach::Old, PORTION);
-        self.tide.next_chunk.load(Relaxed) == 0
+    /// A portion of a tick, for a slow path that must not take long: ends after about `ns` nanoseconds, to
+    /// be continued by the next one. Says whether the tick is complete.
+    pub(crate) fn tick_a_portion(&self, token: Token, ns: u64) -> bool {
+        let end = neap_os::clock::monotonic_ns() + ns;
+        loop {
+            let given = self.pass(token, Reach::Old, PORTION);
+            if self.tide.next_chunk.load(Relaxed) == 0 && !self.tide.sweeping.load(Relaxed) {
+                return true;
+            }
+            // Nothing, and yet not complete: another thread is at it.
+            if given == 0 || neap_os::clock::monotonic_ns() >= end {
+                return false;
+            }
+        }
     }
 
     fn pass(&self, token: Token, reach: Reach, most: usize) -> usize {
@@ -53,14 +62,23 @@ impl<V: Vm> Heap<V> {
             Reach::Old => self.tide.next_chunk.swap(0, Relaxed),
         };
         let mut given = 0;
-        if from == 0 {
+        let sweeping = self.tide.sweeping.swap(false, Relaxed);
+        if from == 0 && !sweeping {
             self.ground
                 .regret
                 .now
                 .set(self.ground.regret.now.get().wrapping_add(1));
+        }
+        if from == 0 || sweeping {
             given += self.sweep_shelves(token, reach, most);
         }
-        given += self.ebb_chunks(token, reach, from, most.saturating_sub(given));
+        if given >= most {
+            // The shelves are not through yet.
+            self.tide.sweeping.store(true, Relaxed);
+            self.tide.next_chunk.store(from, Relaxed);
+        } else {
+            given += self.ebb_chunks(token, reach, from, most.saturating_sub(given));
+        }
         self.lower_top(token, reach);
         if given != 0 {
             self.tide.given.fetch_add(given, Relaxed);
@@ -355,7 +373,7 @@ impl<V: Vm> Heap<V> {
 
     /// Looks into the shelved slabs of every class that something happened to.
     fn sweep_shelves(&self, token: Token, reach: Reach, most: usize) -> usize {
-        self.tide.stirred.store(0, Relaxed);
+        let had = self.tide.stirred.swap(0, Relaxed);
         // Checked slabs lie on the same shelves, but their free blocks must stay as they are.
         if self.checking() {
             return 0;
@@ -366,6 +384,10 @@ impl<V: Vm> Heap<V> {
             if given < most && (reach == Reach::All || shelf.stirred.swap(false, Relaxed)) {
                 given += self.sweep_shelf(token, class, reach, most - given);
             }
+        }
+        // What this pass did not reach has to be remembered: a sleeping helper, or a slow path, looks here.
+        if Class::all().any(|class| self.shelf(class).stirred.load(Relaxed)) {
+            self.tide.stir(had.saturating_sub(given).max(1));
         }
         given
     }

@@ -16,7 +16,7 @@ use core::cell::Cell;
 
 /// Slabs claimed by freeing that a thread keeps to itself at most. What an idle thread pins is
 /// bounded by this.
-pub(crate) const SEATS: usize = 256;
+pub(crate) const SEATS: usize = 1024;
 /// Of those, slabs with a quarter of their blocks in use or fewer: kept back a little because a slab that
 /// empties fast is soon empty, and an owner's frees are the cheapest.
 pub(crate) const SPARSE_SEATS: usize = 8;

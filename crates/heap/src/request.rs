@@ -24,6 +24,7 @@ use crate::pocket::KEPT_MAX;
 use crate::slab::{Pushed, State};
 use crate::stop::{Fault, stop};
 use crate::sync::{AcqRel, Relaxed};
+use crate::watch::PORTION_NS;
 use crate::window::Window;
 use neap_os::errno::Errno;
 use neap_os::vm::Vm;
@@ -132,7 +133,7 @@ impl<V: Vm> Heap<V> {
         } else {
             self.allocate_large(local, size, PAGE).map(|piece| piece.address)
         };
-        self.watch_clock(local);
+        self.watch_clock(local, PORTION_NS);
         if let (Some(address), true) = (address, self.perturb() != 0) {
             // SAFETY: the block has at least `size` bytes and is ours until returned.
             unsafe { fill(address, size, !self.perturb()) };
@@ -190,7 +191,7 @@ impl<V: Vm> Heap<V> {
         let _busy = local.enter();
         self.settle(local);
         let piece = self.allocate_large(local, size, PAGE)?;
-        self.watch_clock(local);
+        self.watch_clock(local, PORTION_NS);
         let soiled = self.ground.soiled(piece.address, piece.bytes);
         // SAFETY: `soiled` is at most the piece's length, and the piece is ours until returned.
         unsafe { fill(piece.address, soiled, 0) };

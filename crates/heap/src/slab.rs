@@ -355,6 +355,14 @@ impl Slab {
         true
     }
 
+    /// Empties the remote list of an owned slab of which every block is free, without a look at the blocks:
+    /// nobody can push another.
+    pub(crate) fn forget_remote(&self) {
+        debug_assert!(self.remote().state() == State::Owned && self.used() == self.remote().count());
+        self.remote.store(Remote::new(State::Owned).0, Relaxed);
+        self.arm(0, false);
+    }
+
     /// Gives up an exhausted slab: OWNED or SHELVED (`from`) without any free block becomes FULL.
     /// False, and the slab stays as it was, of owner `owner`, when a block has come back meanwhile.
     pub(crate) fn abandon_full(&self, from: State, owner: usize) -> bool {

@@ -472,7 +472,7 @@ impl<V: Vm> Heap<V> {
             open.remove(granule);
             slab.set_state(State::Shelved, State::Owned);
         }
-        slab.drain(self.window().granule_base(granule));
+        slab.forget_remote();
         slab.release();
         self.ground.return_granule(granule);
     }

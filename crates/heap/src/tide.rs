@@ -14,7 +14,7 @@
 
 use crate::ground::Regret;
 use crate::knob::Knob;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Lock, Relaxed};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Lock, Relaxed};
 
 /// The shortest and the longest tick.
 pub(crate) const TICK_MS_MIN: usize = 25;
@@ -29,6 +29,8 @@ pub(crate) struct Tide {
     pub(crate) due_ns: AtomicU64,
     /// The chunk at which a tick that was left half way goes on; 0: it is complete.
     pub(crate) next_chunk: AtomicU32,
+    /// Whether that tick is still at the shelves.
+    pub(crate) sweeping: AtomicBool,
     /// When slow paths publish the next count.
     pub(crate) publish_ns: AtomicU64,
     /// Pages of shelved slabs that came free since the last pass over the shelves.
@@ -57,6 +59,7 @@ impl Tide {
             tick_ms: Knob::new(),
             due_ns: AtomicU64::new(0),
             next_chunk: AtomicU32::new(0),
+            sweeping: AtomicBool::new(false),
             publish_ns: AtomicU64::new(0),
             stirred: AtomicUsize::new(0),
             given: AtomicUsize::new(0),

@@ -20,6 +20,10 @@ use neap_os::vm::Vm;
 const STACK_BYTES: usize = 32 << 10;
 /// Without anything to do for so long the helper ends.
 const LINGER_MS: usize = 200;
+/// How long a slow path may give back, without a helper: a call that comes once in 10 ms shall give back
+/// 1 GiB within half a second, and free shall not take a millisecond.
+pub(crate) const PORTION_NS: u64 = 3_000_000;
+const FREE_PORTION_NS: u64 = 500_000;
 /// Slow paths of one thread between two looks at the clock.
 const LOOK_EVERY: u32 = 64;
 
@@ -56,7 +60,7 @@ impl<V: Vm> Heap<V> {
         let helper = &self.tide.helper;
         if !self.helped() {
             self.poise(local);
-            self.watch_clock(local);
+            self.watch_clock(local, FREE_PORTION_NS);
             return;
         }
         if helper.state.load(Relaxed) == NONE && helper.holds.load(Relaxed) == 0 {
@@ -85,9 +89,9 @@ impl<V: Vm> Heap<V> {
         waiting
     }
 
-    /// Runs a tick here when one is due and no helper does it.
+    /// Runs a tick here, or so much of it as fits into `portion_ns`, when one is due and no helper does it.
     #[inline]
-    pub(crate) fn watch_clock(&self, local: &Local) {
+    pub(crate) fn watch_clock(&self, local: &Local, portion_ns: u64) {
         let nothing = self.ground.dirty.load(Relaxed) + self.tide.stirred() == 0;
         if self.helped() || nothing || self.options.trim_threshold.get() == usize::MAX {
             return;
@@ -111,7 +115,7 @@ impl<V: Vm> Heap<V> {
             .due_ns
             .compare_exchange(due, next, AcqRel, Relaxed)
             .is_ok();
-        if mine && due != 0 && !self.tick_a_portion(local.token()) {
+        if mine && due != 0 && !self.tick_a_portion(local.token(), portion_ns) {
             self.tide.due_ns.store(now, Relaxed);
         }
     }
