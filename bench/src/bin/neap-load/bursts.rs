@@ -25,7 +25,7 @@ pub(crate) const ALL: &[Workload] = &[
 
 fn burst(scale: Scale) -> u64 {
     let mut rng = Rng::with_seed(41);
-    let goal = usize::try_from(scale.of(160 << 20)).unwrap_or(usize::MAX);
+    let goal = usize::try_from(scale.of(128 << 20)).unwrap_or(usize::MAX);
     let mut live = Vec::new();
     let mut bytes = 0;
     while bytes < goal {

@@ -24,7 +24,7 @@ pub(crate) const ALL: &[Workload] = &[
 
 fn large(scale: Scale) -> u64 {
     const SLOTS: usize = 60;
-    let rounds = scale.of(8_000);
+    let rounds = scale.of(5_000);
     let mut rng = Rng::with_seed(31);
     let mut size = || rng.usize(64 << 10..=4 << 20);
     let mut live: Vec<Block> = (0..SLOTS).map(|_| Block::new(size(), 1)).collect();
@@ -52,7 +52,7 @@ fn buffers(scale: Scale) -> u64 {
 }
 
 fn growth(scale: Scale) -> u64 {
-    let rounds = scale.of(1_000);
+    let rounds = scale.of(10_000);
     let mut rng = Rng::with_seed(33);
     let mut count = 0;
     let mut lists: Vec<Block> = Vec::new();

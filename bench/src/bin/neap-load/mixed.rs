@@ -8,17 +8,17 @@ pub(crate) const ALL: &[Workload] = &[
     Workload {
         name: "mixed-500",
         what: "20000 blocks of up to 500 bytes, a random one replaced",
-        run: |scale| replace(20_000, 500, scale.of(4_000_000), 21),
+        run: |scale| replace(20_000, 500, scale.of(9_000_000), 21),
     },
     Workload {
         name: "mixed-8k",
         what: "20000 blocks of up to 8 KiB, a random one replaced",
-        run: |scale| replace(20_000, 8192, scale.of(1_200_000), 22),
+        run: |scale| replace(20_000, 8192, scale.of(1_500_000), 22),
     },
     Workload {
         name: "mixed-64k",
         what: "4000 blocks of up to 64 KiB, a random one replaced",
-        run: |scale| replace(4000, 65_536, scale.of(200_000), 23),
+        run: |scale| replace(4000, 65_536, scale.of(400_000), 23),
     },
     Workload {
         name: "skewed",
@@ -53,7 +53,7 @@ pub(crate) fn skewed_size(rng: &mut Rng, largest_power: u32) -> usize {
 
 fn skewed(scale: Scale) -> u64 {
     const SLOTS: usize = 1 << 16;
-    let rounds = scale.of(4_000_000);
+    let rounds = scale.of(10_000_000);
     let mut rng = Rng::with_seed(24);
     let mut live: Vec<Option<Block>> = (0..SLOTS).map(|_| None).collect();
     let mut count = 0;
@@ -72,7 +72,7 @@ fn skewed(scale: Scale) -> u64 {
 
 fn zeroed(scale: Scale) -> u64 {
     const SLOTS: usize = 2000;
-    let rounds = scale.of(700_000);
+    let rounds = scale.of(1_400_000);
     let mut rng = Rng::with_seed(25);
     let mut live: Vec<Option<Block>> = (0..SLOTS).map(|_| None).collect();
     for _ in 0..rounds {

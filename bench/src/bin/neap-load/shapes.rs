@@ -44,7 +44,7 @@ pub(crate) const ALL: &[Workload] = &[
 ];
 
 fn numbers(scale: Scale) -> u64 {
-    let rounds = scale.of(8_000_000);
+    let rounds = scale.of(20_000_000);
     let mut rng = Rng::with_seed(11);
     let mut registers: Vec<Block> = (0..400).map(|_| Block::new(rng.usize(8..=48), 1)).collect();
     for _ in 0..rounds {
@@ -60,7 +60,7 @@ fn numbers(scale: Scale) -> u64 {
 }
 
 fn covers(scale: Scale) -> u64 {
-    let rounds = scale.of(30_000);
+    let rounds = scale.of(150_000);
     let mut rng = Rng::with_seed(12);
     let mut cover: Vec<Block> = (0..64).map(|_| Block::new(40, 2)).collect();
     let mut count = 64;
@@ -90,7 +90,7 @@ struct Node {
 
 fn trees(scale: Scale) -> u64 {
     const NODES: usize = 30_000;
-    let rounds = scale.of(90);
+    let rounds = scale.of(200);
     let mut rng = Rng::with_seed(13);
     let mut nodes: Vec<Node> = Vec::with_capacity(NODES);
     let mut count = 0;
@@ -168,7 +168,7 @@ fn store(scale: Scale) -> u64 {
 }
 
 fn leak(scale: Scale) -> u64 {
-    let rounds = scale.of(400_000);
+    let rounds = scale.of(1_000_000);
     let mut rng = Rng::with_seed(16);
     let mut left = Vec::new();
     let mut count = 0;
@@ -186,7 +186,7 @@ fn leak(scale: Scale) -> u64 {
 }
 
 fn solver(scale: Scale) -> u64 {
-    let rounds = scale.of(140);
+    let rounds = scale.of(280);
     let mut rng = Rng::with_seed(17);
     let mut count = 0;
     let mut lasting: Vec<Block> = Vec::new();

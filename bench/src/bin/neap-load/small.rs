@@ -52,7 +52,7 @@ fn pair(scale: Scale) -> u64 {
 }
 
 fn lifo(scale: Scale) -> u64 {
-    let rounds = scale.of(8_000);
+    let rounds = scale.of(12_000);
     let mut rng = Rng::with_seed(2);
     let mut stack = Vec::with_capacity(1000);
     for _ in 0..rounds {
@@ -67,7 +67,7 @@ fn lifo(scale: Scale) -> u64 {
 }
 
 fn fifo(scale: Scale) -> u64 {
-    let rounds = scale.of(8_000_000);
+    let rounds = scale.of(12_000_000);
     let mut rng = Rng::with_seed(3);
     let mut ring: Vec<Block> = (0..20_000).map(|_| Block::new(small(&mut rng), 3)).collect();
     let mut at = 0;
@@ -80,7 +80,7 @@ fn fifo(scale: Scale) -> u64 {
 }
 
 fn random(scale: Scale) -> u64 {
-    let rounds = scale.of(6_000_000);
+    let rounds = scale.of(12_000_000);
     let mut rng = Rng::with_seed(4);
     let mut live: Vec<Block> = (0..20_000).map(|_| Block::new(small(&mut rng), 4)).collect();
     for _ in 0..rounds {

@@ -14,7 +14,7 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "short-threads",
-        what: "4000 threads one after another, two at a time, 100 blocks each",
+        what: "10000 threads one after another, two at a time, 100 blocks each",
         run: short_threads,
     },
     Workload {
@@ -35,7 +35,7 @@ pub(crate) const ALL: &[Workload] = &[
 ];
 
 fn each_alone(scale: Scale) -> u64 {
-    let rounds = scale.of(3_000_000);
+    let rounds = scale.of(6_000_000);
     thread::scope(|scope| {
         for n in 0..scale.threads {
             scope.spawn(move || {
@@ -53,7 +53,7 @@ fn each_alone(scale: Scale) -> u64 {
 }
 
 fn short_threads(scale: Scale) -> u64 {
-    let rounds = scale.of(2000);
+    let rounds = scale.of(5000);
     let life = |seed: u64| {
         let mut rng = Rng::with_seed(seed);
         let mut live: Vec<Block> = (0..100).map(|_| Block::new(rng.usize(16..=1000), 2)).collect();
@@ -71,7 +71,7 @@ fn short_threads(scale: Scale) -> u64 {
 
 fn idle_threads(scale: Scale) -> u64 {
     const IDLE: usize = 200;
-    let rounds = scale.of(4_000_000);
+    let rounds = scale.of(10_000_000);
     let (ready, done) = (Barrier::new(IDLE + 1), Barrier::new(IDLE + 1));
     thread::scope(|scope| {
         for n in 0..IDLE {
@@ -106,7 +106,7 @@ fn write_and_replace(mut block: Block, rounds: u64) {
 }
 
 fn own_lines(scale: Scale) -> u64 {
-    let rounds = scale.of(900_000);
+    let rounds = scale.of(1_200_000);
     thread::scope(|scope| {
         for _ in 0..scale.threads {
             scope.spawn(move || write_and_replace(Block::new(8, 4), rounds));
@@ -116,7 +116,7 @@ fn own_lines(scale: Scale) -> u64 {
 }
 
 fn given_lines(scale: Scale) -> u64 {
-    let rounds = scale.of(900_000);
+    let rounds = scale.of(1_200_000);
     let given: Vec<Block> = (0..scale.threads).map(|_| Block::new(8, 4)).collect();
     thread::scope(|scope| {
         for block in given {

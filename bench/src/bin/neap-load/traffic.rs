@@ -44,7 +44,7 @@ pub(crate) const ALL: &[Workload] = &[
 fn successors(scale: Scale) -> u64 {
     const LIVE: usize = 2000;
     const LIVES: u64 = 12;
-    let rounds = scale.of(200_000);
+    let rounds = scale.of(500_000);
     let serve = move |mut live: Vec<Block>, seed: u64| {
         let mut rng = Rng::with_seed(seed);
         for _ in 0..rounds {
@@ -88,7 +88,7 @@ fn consume(from: &Receiver<Vec<Block>>) {
 }
 
 fn pipeline(scale: Scale) -> u64 {
-    let rounds = scale.of(24_000);
+    let rounds = scale.of(40_000);
     let (to, from) = sync_channel(64);
     thread::scope(|scope| {
         scope.spawn(move || consume(&from));
@@ -99,7 +99,7 @@ fn pipeline(scale: Scale) -> u64 {
 }
 
 fn free_only(scale: Scale) -> u64 {
-    let rounds = scale.of(20_000) / scale.threads as u64;
+    let rounds = scale.of(60_000) / scale.threads as u64;
     let (to, from) = sync_channel(64);
     thread::scope(|scope| {
         for n in 0..scale.threads as u64 {
@@ -114,7 +114,7 @@ fn free_only(scale: Scale) -> u64 {
 
 fn exchange(scale: Scale) -> u64 {
     const PLACES: usize = 1000;
-    let rounds = scale.of(1_000_000);
+    let rounds = scale.of(4_000_000);
     let table: Vec<Mutex<Option<Block>>> = (0..PLACES).map(|_| Mutex::new(None)).collect();
     thread::scope(|scope| {
         for n in 0..scale.threads as u64 {
@@ -141,7 +141,7 @@ fn exchange(scale: Scale) -> u64 {
 }
 
 fn swarm(scale: Scale) -> u64 {
-    let rounds = scale.of(14_000);
+    let rounds = scale.of(28_000);
     let heap: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for n in 0..scale.threads as u64 {
@@ -165,7 +165,7 @@ fn swarm(scale: Scale) -> u64 {
 }
 
 fn circle(scale: Scale) -> u64 {
-    let rounds = scale.of(6_000);
+    let rounds = scale.of(40_000);
     let mut ends: Vec<_> = (0..scale.threads)
         .map(|_| sync_channel::<Vec<Block>>(8))
         .collect();
