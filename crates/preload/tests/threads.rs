@@ -40,6 +40,16 @@ fn malloc_is_no_cancellation_point() {
 }
 
 #[test]
+fn cancellation_comes_at_any_time() {
+    contract("cancelled_at_any_time.c", &BACKENDS_AND_CHECK);
+}
+
+#[test]
+fn destructors_allocate_in_every_round() {
+    contract("every_destructor_round.c", &BACKENDS_AND_CHECK);
+}
+
+#[test]
 fn small_stacks_are_enough() {
     contract("small_stacks.c", &BACKENDS_AND_CHECK);
 }
