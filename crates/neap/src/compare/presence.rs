@@ -149,6 +149,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     const STARTING: &str = "55d0c6e00000-55d0c6e02000 r-xp 00000000 fe:00 11 /usr/bin/cat\n\
         7f1200000000-7f1200021000 r-xp 00000000 fe:00 12 /usr/lib/ld-linux-x86-64.so.2\n\
@@ -170,22 +171,37 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_looked_up_once_and_counted_once() {
+    fn a_program_is_looked_up_once_and_counted_once() {
         let proc = Proc::default();
-        let mut tree = Tree::new(proc.clone(), std::process::id());
-        let mut child = std::process::Command::new("sleep").arg("10").spawn().unwrap();
-        let maps = format!("/proc/{}/maps", child.id());
-        while !std::fs::read_to_string(&maps).unwrap().contains("libc.so") {
+        // A shell of its own, because other tests start children of this process.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "read go; sleep 60; :"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut tree = Tree::new(proc.clone(), shell.id());
+        shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        let sleeper = loop {
+            tree.read(0);
+            let found = tree.living().map(|process| process.pid).find(|&pid| {
+                let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+                maps.contains("/sleep") && maps.contains("libc.so")
+            });
+            if let Some(pid) = found {
+                break pid;
+            }
             std::thread::yield_now();
-        }
-        let nowhere = Path::new("/nowhere/libx.so");
-        let mut lookout = Lookout::new(Some(nowhere));
-        for now in [0, 1, SETTLED_NS] {
+        };
+        let mut lookout = Lookout::new(Some(Path::new("/nowhere/libx.so")));
+        for now in [200_000_000, 200_000_001, 400_000_000] {
             tree.read(now);
             lookout.look(&proc, &tree, now);
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let pid = i32::try_from(sleeper)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL).unwrap();
+        shell.wait().unwrap();
         let presence = lookout.finish();
         assert_eq!((presence.with, presence.without, presence.unseen), (0, 1, 0));
         assert_eq!(presence.names, ["sleep"]);

@@ -23,7 +23,7 @@ use crate::run::series::Point;
 use crate::run::signals::Signals;
 use crate::run::target::Target;
 use crate::run::tree::Tree;
-use crate::run::{Spent, since, spent};
+use crate::run::{Spent, cpu_time, since, spent};
 
 /// How long a process has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -150,12 +150,13 @@ impl Follower<'_> {
         loop {
             let now = self.start.elapsed();
             if now >= due {
+                let before = cpu_time();
                 self.tree.read(since(self.start));
                 if self.tree.has_memory(self.child.pid) {
                     self.sampler.read(&self.tree, &mut self.board, since(self.start));
                     self.lookout.look(&proc, &self.tree, since(self.start));
                 }
-                due = now + self.sampler.pause(self.start.elapsed().saturating_sub(now));
+                due = now + self.sampler.pause(cpu_time().saturating_sub(before));
             }
             for stream in &mut self.streams {
                 stream.take(PIECES);

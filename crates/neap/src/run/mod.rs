@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use neap_proc::read::Proc;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::Failure;
@@ -170,8 +171,9 @@ impl Plan<'_> {
         loop {
             let now = start.elapsed();
             if now >= due {
+                let before = cpu_time();
                 self.read(child, start, sampler, tree, board);
-                due = now + sampler.pause(start.elapsed().saturating_sub(now));
+                due = now + sampler.pause(cpu_time().saturating_sub(before));
                 read_pss(start, sampler, tree);
             }
             while let Some(arrived) = signals.next() {
@@ -223,9 +225,15 @@ impl Ready {
 fn read_pss(start: Instant, sampler: &mut Sampler, tree: &Tree) {
     let now = start.elapsed();
     if sampler.pss_is_due(nanos(now)) {
+        let before = cpu_time();
         sampler.read_pss(tree, nanos(now));
-        sampler.schedule_pss(nanos(now), start.elapsed().saturating_sub(now));
+        sampler.schedule_pss(nanos(now), cpu_time().saturating_sub(before));
     }
+}
+
+/// What this thread has worked. On a busy machine a reading takes long and still costs little.
+pub(crate) fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Sleeps until a signal arrives, for `longest` at most.

@@ -133,7 +133,7 @@ impl Sampler {
         });
     }
 
-    /// The time until the next reading when the last one took `cost`.
+    /// The time until the next reading when the last one took `cost` of CPU time.
     pub(crate) fn pause(&mut self, cost: Duration) -> Duration {
         let pause = self.ramp.min(self.interval);
         // The first few are worth their cost whatever it is.
@@ -155,7 +155,7 @@ impl Sampler {
         now_ns >= self.pss_due_ns || (moved && now_ns >= self.pss_affordable_ns)
     }
 
-    /// The next reading of PSS when the last one took `cost`.
+    /// The next reading of PSS when the last one took `cost` of CPU time.
     pub(crate) fn schedule_pss(&mut self, now_ns: u64, cost: Duration) {
         let affordable = cost.saturating_mul(COST_DIVISOR);
         let pause = self.pss_ramp.max(affordable);

@@ -258,6 +258,13 @@ mod tests {
         let mut before = std::process::Command::new("sleep").arg("10").spawn().unwrap();
         let mut tree = Tree::new(Proc::default(), std::process::id());
         let mut after = std::process::Command::new("sleep").arg("10").spawn().unwrap();
+        // The parent goes on before execve(2) has laid out the arguments.
+        while std::fs::read(format!("/proc/{}/cmdline", after.id()))
+            .unwrap()
+            .is_empty()
+        {
+            std::thread::yield_now();
+        }
         tree.read(5);
         let seen: Vec<u32> = tree.living().map(|process| process.pid).collect();
         assert!(!seen.contains(&before.id()) && seen.contains(&after.id()));
