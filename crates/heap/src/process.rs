@@ -185,6 +185,10 @@ pub fn finish() {
     if HEAP.checking() {
         HEAP.inspect_quarantine(local);
     }
+    if !HEAP.tally.is_shared() {
+        return;
+    }
+    // Then the last count is exact.
     HEAP.finish_thread(local);
     HEAP.publish();
     HEAP.tally.page().finished.store(1, Relaxed);
@@ -262,18 +266,13 @@ unsafe extern "C" fn in_child() {
     if joined != 0 {
         // The page is the parent's. The child counts its own calls from here.
         HEAP.tally.leave_shared();
-        HEAP.tally
-            .begin(thread::getpid(), clock::monotonic_ns(), HEAP.window().backend());
         if let Some(span) = neap_os::unit::Span::new(joined, PAGE_BYTES) {
             // SAFETY: mapped by `join_board` (1); since `leave_shared` nobody uses it (2).
             let _ = unsafe { HEAP.vm.unmap(span) };
         }
         join_board();
-    } else {
-        HEAP.tally
-            .begin(thread::getpid(), clock::monotonic_ns(), HEAP.window().backend());
+        HEAP.publish();
     }
-    HEAP.publish();
 }
 
 /// Address of the board's page in use, or 0.
@@ -303,6 +302,8 @@ fn join_board() {
         // SAFETY: a fresh shared mapping of one zero page, unmapped only by `in_child`, after the
         // tally has left it (1).
         unsafe { HEAP.tally.share_at(span.base()) };
+        let backend = HEAP.window().backend();
+        HEAP.tally.begin(thread::getpid(), clock::monotonic_ns(), backend);
         BOARD_PAGE.store(span.base(), Relaxed);
     }
     share::close(fd);

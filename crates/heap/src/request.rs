@@ -47,8 +47,6 @@ impl<V: Vm> Heap<V> {
             return Ok(());
         }
         self.options.check.store(check, Relaxed);
-        self.tally
-            .begin(neap_os::thread::getpid(), neap_os::clock::monotonic_ns(), backend);
         self.begin_census();
         pages
             .ground

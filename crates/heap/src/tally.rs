@@ -43,7 +43,7 @@ impl Tally {
         self.shared.load(Relaxed) != 0
     }
 
-    /// Starts the page: its identity and its birth.
+    /// Starts the shared page: its identity and its birth. From here on readers take it for valid.
     pub(crate) fn begin(&self, pid: u32, now_ns: u64, backend: neap_abi::Backend) {
         let page = self.page();
         page.pid.store(u64::from(pid), Relaxed);
