@@ -15,6 +15,10 @@ use crate::run::signals;
 /// The hidden option of `neap doctor` by which the child knows what it is.
 pub(crate) const FROM_OPTION: &str = "--attempts-from";
 
+/// A limit was reached.
+const EAGAIN: i32 = 11;
+const ENOMEM: i32 = 12;
+
 /// What came of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -149,6 +153,8 @@ pub(crate) fn check(answers: &Answers, name: &str, need: Need) -> Check {
                 Answer::Works => Status::Ok,
                 Answer::Missing(_) => Status::Missing,
                 Answer::Denied(_) => Status::Denied,
+                // What can be done without is there and finds no room.
+                Answer::Failed(EAGAIN | ENOMEM) if need == Need::Optional => Status::Limited,
                 Answer::Failed(_) => Status::Unknown,
             },
             answer.reason().unwrap_or_else(|| "works".to_owned()),
@@ -208,6 +214,8 @@ mod tests {
         assert_eq!(status(Outcome::Answered(Answer::Denied(1))), Status::Denied);
         assert_eq!(status(Outcome::Answered(Answer::Failed(12))), Status::Unknown);
         assert_eq!(status(Outcome::Answered(Answer::Works)), Status::Ok);
+        let clone = answers(&Outcome::Answered(Answer::Failed(EAGAIN)));
+        assert_eq!(check(&clone, "clone", Need::Optional).status, Status::Limited);
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn gives_back(library: &Library) -> Check {
         Err(why) => (Status::Unknown, why),
     };
     Check::needed("gives memory back", status, found).costs(
-        "RSS stays as high as it ever was",
+        "RSS stays as high as it was, or falls only while the program calls malloc and free",
         "see `clone`, `MADV_DONTNEED` and the limits below; NEAP_HELPER, M_TRIM_THRESHOLD (docs/options.md)",
     )
 }
