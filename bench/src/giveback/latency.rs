@@ -29,13 +29,13 @@ const fn course(workload: &'static str, clock: &'static str, milliseconds: u32, 
 }
 
 const COURSES: [Course; 5] = [
-    course("mixed", "wall", 700, 7),
-    course("mixed", "cpu", 700, 3),
-    course("extents", "wall", 400, 5),
-    course("extents", "cpu", 400, 3),
+    course("mixed", "wall", 600, 5),
+    course("mixed", "cpu", 600, 3),
+    course("extents", "wall", 300, 5),
+    course("extents", "cpu", 300, 3),
     course("huge", "wall", 300, 3),
 ];
-const NOTHING: Course = course("nothing", "wall", 700, 7);
+const NOTHING: Course = course("nothing", "wall", 600, 5);
 
 /// Calls of one kind, of all runs together.
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +57,9 @@ pub(crate) struct Latency {
     pub(crate) histogram: Vec<(f64, u64)>,
 }
 
+/// The loop that calls nothing.
+pub(crate) const MACHINE: &str = "an empty loop";
+
 const SHARES: [f64; 4] = [0.5, 0.99, 0.999, 0.9999];
 
 /// Runs of all courses under all subjects, interleaved; the empty loop first.
@@ -66,7 +69,7 @@ pub(crate) fn run(
     runs_at_most: usize,
     told: &dyn Fn(&str),
 ) -> Result<Vec<Latency>, String> {
-    let machine = Subject::nobody("an empty loop");
+    let machine = Subject::nobody(MACHINE);
     let mut all = course_of(programs, std::slice::from_ref(&machine), NOTHING, runs_at_most)?;
     all.retain(|latency| latency.call == "free");
     for course in COURSES {

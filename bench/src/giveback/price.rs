@@ -62,7 +62,7 @@ pub(crate) fn run(
         let runs = if pace.0 == 0 {
             scale.runs
         } else {
-            scale.runs.div_ceil(3)
+            scale.runs.div_ceil(4)
         };
         for _ in 0..runs {
             for (subject, samples) in subjects.iter().zip(&mut samples) {

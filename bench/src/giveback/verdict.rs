@@ -3,6 +3,7 @@
 use super::Findings;
 use super::burst::{Burst, JUDGED, MARKS};
 use super::case::{CASES, Target};
+use super::latency::MACHINE;
 use super::small::Small;
 use super::subject::Subject;
 use serde::Serialize;
@@ -55,12 +56,15 @@ pub(crate) fn judge(findings: &Findings, subjects: &[Subject]) -> Vec<Verdict> {
         let what = "the same, processor time".to_owned();
         all.push(at_most(what, ON_TO_OFF, price.on_to_off_cpu, "", 3));
     }
+    let machine = findings.latencies.iter().find(|l| l.subject == MACHINE);
+    let machine_us = machine.map_or(0.0, |l| l.max_ns / 1e3);
     for latency in &findings.latencies {
         if ours.contains(&latency.subject.as_str()) && latency.call == "free" {
-            let what = format!(
-                "worst free, {}, {} clock: {}",
-                latency.workload, latency.clock, latency.subject
-            );
+            let mut what = format!("worst free, {}, {} clock", latency.workload, latency.clock);
+            if latency.clock == "wall" {
+                what.push_str(&format!(" (an empty loop: {machine_us:.0} us)"));
+            }
+            what.push_str(&format!(": {}", latency.subject));
             all.push(at_most(what, WORST_FREE_NS / 1e3, latency.max_ns / 1e3, " us", 0));
         }
     }
