@@ -17,6 +17,7 @@ use crate::heap::Heap;
 use crate::layout::PAGE;
 use crate::local::Local;
 use crate::shelf::Open;
+use crate::slab::State;
 use crate::stop::{Fault, stop};
 use crate::sync::{AtomicU64, Relaxed};
 use neap_os::vm::Vm;
@@ -285,15 +286,37 @@ impl<V: Vm> Heap<V> {
         }
     }
 
-    /// Looks at every block in quarantine a last time, when the program ends.
+    /// Looks at every small block a last time, when the program ends: in use, in quarantine, or freed and
+    /// not handed out again.
     pub(crate) fn inspect_quarantine(&self, local: &Local) {
-        for place in &self.quarantine.queue {
-            let address = place.load(Relaxed);
-            if let Some(class) = self.class_at(address) {
-                let _open = self.shelf(class).open(self.window(), local.token());
-                if place.load(Relaxed) == address {
-                    self.expect_poison(address, class);
+        self.each_slab(|granule, slab| {
+            let Some(class) = slab.class() else { return };
+            let _open = self.shelf(class).open(self.window(), local.token());
+            // It may have become another's, or none, before the lock was taken.
+            if slab.class() == Some(class) && slab.remote().state() == State::Checked {
+                self.inspect(granule, class);
+            }
+        });
+    }
+
+    /// Stops the program if a block of the slab was written to where it must not be. Under its shelf's
+    /// lock, under which blocks are sealed and poisoned.
+    fn inspect(&self, granule: u32, class: Class) {
+        let Some(record) = self.record(granule) else {
+            return;
+        };
+        // Links of the queue of deferred frees may lie on the slack.
+        let queued = self.deferred_count.load(Relaxed) != 0;
+        let base = self.window().granule_base(granule);
+        for n in 0..class.capacity() {
+            let address = base + n as usize * class.size();
+            if get(&record.used, n) {
+                // SAFETY: a block in use was sealed when it was handed out, under this lock.
+                if !queued && unsafe { unseal(address, class.size()) }.is_none() {
+                    stop(Fault::Overflow, address, Some(class));
                 }
+            } else if get(&record.poisoned, n) {
+                self.expect_poison(address, class);
             }
         }
     }
