@@ -171,6 +171,7 @@ fn no_program_is_forgotten() {
         "contracts.rs",
         "threads.rs",
         "process.rs",
+        "attacks.rs",
         "brk.rs",
         "giveback.rs",
         "misuse.rs",
