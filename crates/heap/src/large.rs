@@ -1,9 +1,9 @@
 //! Blocks larger than a slab's: runs of pages to 1 MiB, extents of chunks, mappings of their own.
 //!
 //! Owns the choice between the three and how each grows: in place while there is room, otherwise by
-//! moving pages, not bytes, from 128 KiB on.
+//! moving pages, not bytes, from 1 MiB on.
 
-use crate::bytes::fill;
+use crate::bytes::{copy, fill};
 use crate::direct::{Moved, move_pages};
 use crate::ground::{NotAPiece, Piece};
 use crate::heap::Heap;
@@ -15,8 +15,9 @@ use crate::sync::Relaxed;
 use neap_os::unit::Span;
 use neap_os::vm::Vm;
 
-/// Larger blocks of the window are moved by mremap(2) rather than copied.
-const MOVE_MIN: usize = 128 << 10;
+/// Larger blocks of the window are moved by mremap(2) rather than copied. For smaller ones it does not
+/// pay: what the block leaves behind has to be faulted in again, and the new place often need not be.
+const MOVE_MIN: usize = RUN_MAX;
 
 impl<V: Vm> Heap<V> {
     /// A block of at least `size` bytes (more than a slab serves, or more strictly aligned).
@@ -54,7 +55,11 @@ impl<V: Vm> Heap<V> {
         let pages = self.ground.enter(&self.vm, &self.tally, local.token());
         let align_pages = align.div_ceil(PAGE).max(1);
         if room <= RUN_MAX && align_pages <= PAGES_PER_CHUNK / 2 && bytes + align <= CHUNK {
-            return pages.take_run(bytes / PAGE, align_pages);
+            return if room > bytes {
+                pages.take_run_to_grow(bytes / PAGE, room / PAGE)
+            } else {
+                pages.take_run(bytes / PAGE, align_pages)
+            };
         }
         pages.take_extent(bytes, room)
     }
@@ -153,10 +158,27 @@ impl<V: Vm> Heap<V> {
                 return Some(address);
             }
         }
-        if have < MOVE_MIN || bytes < have {
+        if bytes < have {
             return None;
         }
+        if have < MOVE_MIN {
+            return self.copy_piece(local, address, have, bytes);
+        }
         self.move_piece(local, address, have, bytes)
+    }
+
+    /// Copies a block of the window to a larger place.
+    fn copy_piece(&self, local: &Local, address: usize, have: usize, bytes: usize) -> Option<usize> {
+        // What grew once will grow again.
+        let room = (bytes + bytes / 2).next_multiple_of(PAGE);
+        let piece = self.allocate_piece(local, bytes, room, PAGE)?;
+        // SAFETY: both blocks are in use, by this very call, and distinct; both have `have` bytes.
+        #[allow(unsafe_code)]
+        unsafe {
+            copy(address, piece.address, have);
+        }
+        self.free_large(local, address);
+        Some(piece.address)
     }
 
     /// Moves the pages of a block of the window to a larger place.

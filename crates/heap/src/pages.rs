@@ -201,12 +201,12 @@ impl<V: Vm> Pages<'_, V> {
         debug_assert!((1..=PAGES_PER_CHUNK).contains(&count) && align <= PAGES_PER_CHUNK);
         let wanted = count + align - 1;
         let level = (wanted.next_power_of_two().ilog2() as usize).min(LEVELS - 1);
-        if let Some(piece) = self.search_runs(level, count, align, usize::MAX) {
+        if let Some(piece) = self.search_runs(level, count, count, align, usize::MAX) {
             return Some(piece);
         }
         // Chunks whose longest run is between the power of two below and the need.
         if level > 0
-            && let Some(piece) = self.search_runs(level - 1, count, align, 8)
+            && let Some(piece) = self.search_runs(level - 1, count, count, align, 8)
         {
             return Some(piece);
         }
@@ -217,18 +217,35 @@ impl<V: Vm> Pages<'_, V> {
         self.window()
             .group(chunk / 64)
             .set_largest(chunk, PAGES_PER_CHUNK);
-        self.take_run_of(chunk, count, align)
+        self.take_run_of(chunk, count, count, align)
     }
 
-    fn search_runs(&self, level: usize, count: usize, align: usize, tries: usize) -> Option<Piece> {
+    /// A run of `count` pages for a block that grows: where `room` pages are free, if such a place is
+    /// easily found, of which the rest stays free.
+    pub(crate) fn take_run_to_grow(&self, count: usize, room: usize) -> Option<Piece> {
+        debug_assert!(count <= room && room <= PAGES_PER_CHUNK);
+        let level = (room.next_power_of_two().ilog2() as usize).min(LEVELS - 1);
+        self.search_runs(level, count, room, 1, 8)
+            .or_else(|| self.take_run(count, 1))
+    }
+
+    /// A run of `count` pages in a place with `room` pages, in the chunks marked at `level`.
+    fn search_runs(
+        &self,
+        level: usize,
+        count: usize,
+        room: usize,
+        align: usize,
+        tries: usize,
+    ) -> Option<Piece> {
         let mut tries = tries;
         for group in 0..self.window().group_count() {
             let mut seen = self.window().group(group).runs.get(level)?.load(Relaxed);
             while seen != 0 {
                 let chunk = group * 64 + seen.trailing_zeros();
                 seen &= seen - 1;
-                if self.window().chunk(chunk).largest.load(Relaxed) as usize >= count {
-                    if let Some(piece) = self.take_run_of(chunk, count, align) {
+                if self.window().chunk(chunk).largest.load(Relaxed) as usize >= room {
+                    if let Some(piece) = self.take_run_of(chunk, count, room, align) {
                         return Some(piece);
                     }
                     tries = tries.checked_sub(1)?;
@@ -238,16 +255,16 @@ impl<V: Vm> Pages<'_, V> {
         None
     }
 
-    fn take_run_of(&self, chunk: u32, count: usize, align: usize) -> Option<Piece> {
+    fn take_run_of(&self, chunk: u32, count: usize, room: usize, align: usize) -> Option<Piece> {
         let record = self.window().chunk(chunk);
-        if let Some(first) = record.free.find_run(count, align) {
+        if let Some(first) = record.free.find_run(room, align) {
             record.heads.set(Run { first, count: 1 });
             record.set_run_length(Run { first, count });
             return Some(self.begin_piece(chunk, record, Run { first, count }));
         }
         if align == 1 {
-            record.largest.store(count as u32 - 1, Relaxed);
-            self.window().group(chunk / 64).set_largest(chunk, count - 1);
+            record.largest.store(room as u32 - 1, Relaxed);
+            self.window().group(chunk / 64).set_largest(chunk, room - 1);
         }
         None
     }
