@@ -1,19 +1,32 @@
 //! neap-bench: measures neap and its rivals. Started by `cargo xtask bench`, which builds what it needs.
 
+mod attack;
+mod compare;
 mod giveback;
 mod measure;
 mod peers;
+mod programs;
+mod record;
+mod report;
+mod run;
+mod stats;
+mod suite;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Measures neap and its rivals.
+///
+/// Without a verb: compares time, processor time and peak memory of workloads and real programs under every
+/// allocator, and prints geometric means and, for each target, pass or MISS.
 #[derive(Parser)]
-#[command(name = "cargo xtask bench")]
+#[command(name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: run::Run,
     /// The library to measure as neap, in place of the one beside this program.
     #[arg(long, global = true, value_name = "LIB")]
     library: Option<PathBuf>,
@@ -24,6 +37,7 @@ enum Verb {
     /// Lists the allocators that are found.
     Allocators,
     Giveback(giveback::verb::Giveback),
+    Attack(attack::verb::Attack),
 }
 
 fn main() -> ExitCode {
@@ -44,15 +58,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .unwrap_or_else(|| release.join("libneap.so"));
     let (all, missing) = peers::all(&library, &release.join("../peers"));
     match &arguments.verb {
-        Verb::Allocators => {
+        None => run::run(&arguments.run, &all, &missing, &release),
+        Some(Verb::Allocators) => {
             for allocator in &all {
                 println!("{:14} {}", allocator.name, allocator.version);
             }
-            for name in missing {
+            for name in &missing {
                 println!("{name:14} not found");
             }
             Ok(())
         }
-        Verb::Giveback(order) => giveback::verb::run(order, &all, &release),
+        Some(Verb::Giveback(order)) => giveback::verb::run(order, &all, &release),
+        Some(Verb::Attack(order)) => attack::verb::run(order, &all, &release),
     }
 }

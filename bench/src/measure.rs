@@ -5,6 +5,7 @@
 
 use crate::peers::Allocator;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,9 +16,20 @@ pub(crate) struct Job {
     pub(crate) words: Vec<OsString>,
     /// Its own part of the environment.
     pub(crate) env: Vec<(String, String)>,
-    pub(crate) directory: Option<PathBuf>,
     /// What it reads from standard input; nothing if none.
     pub(crate) input: Option<PathBuf>,
+    /// Whether it is linked with another allocator than the C library's: then the C library's, too, serves it
+    /// only when preloaded.
+    pub(crate) links_an_allocator: bool,
+    /// What a server needs to have something to do.
+    pub(crate) driver: Option<Driver>,
+}
+
+/// A shell script that runs beside a command, under no allocator of ours, and makes it end. Its output is
+/// the command's.
+#[derive(Clone, Debug)]
+pub(crate) struct Driver {
+    pub(crate) script: String,
 }
 
 /// What one run took.
@@ -60,28 +72,23 @@ impl Launcher {
         let record = self.scratch.join("launched");
         let mut command = Command::new(&self.load);
         command.arg("launch").arg(&record);
-        for (name, value) in allocator.environment().iter().chain(&job.env) {
+        for (name, value) in environment(job, allocator) {
             command.arg(format!("{name}={value}"));
         }
         command.arg("--").arg(&job.program).args(&job.words);
         for name in FOREIGN {
             command.env_remove(name);
         }
-        if let Some(directory) = &job.directory {
-            command.current_dir(directory);
-        }
-        match &job.input {
-            Some(path) => {
-                let file = std::fs::File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-                command.stdin(file);
-            }
-            None => {
-                command.stdin(Stdio::null());
-            }
-        }
-        let output = command
-            .output()
+        let input = match &job.input {
+            Some(path) => Stdio::from(File::open(path).map_err(|e| format!("{}: {e}", path.display()))?),
+            None => Stdio::null(),
+        };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = command
+            .spawn()
             .map_err(|e| format!("{}: {e}", self.load.display()))?;
+        let driven = job.driver.as_ref().map(Driver::run).transpose()?;
+        let output = started.wait_with_output().map_err(|e| e.to_string())?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let last: Vec<&str> = said.lines().rev().take(3).collect();
@@ -101,7 +108,24 @@ impl Launcher {
             wall_s,
             cpu_s,
             peak_rss_bytes,
-            output: output.stdout,
+            output: driven.unwrap_or(output.stdout),
         })
     }
+}
+
+impl Driver {
+    fn run(&self) -> Result<Vec<u8>, String> {
+        let output = Command::new("sh").arg("-c").arg(&self.script).output();
+        output.map(|o| o.stdout).map_err(|e| format!("sh: {e}"))
+    }
+}
+
+/// What a run of `job` has beside the environment of this process.
+fn environment(job: &Job, allocator: &Allocator) -> Vec<(String, String)> {
+    let mut environment = allocator.environment();
+    if job.links_an_allocator && allocator.library.is_none() {
+        environment.push(("LD_PRELOAD".to_owned(), "libc.so.6".to_owned()));
+    }
+    environment.extend(job.env.iter().cloned());
+    environment
 }

@@ -140,7 +140,7 @@ pub(crate) fn pick(all: &[Allocator], wanted: &[String]) -> Result<Vec<Allocator
     wanted.iter().map(one).collect()
 }
 
-fn debian_library(file: &str) -> Option<PathBuf> {
+pub(crate) fn debian_library(file: &str) -> Option<PathBuf> {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
     let folders = [
         format!("/usr/lib/{triple}"),

@@ -3,7 +3,9 @@
 use super::subject::{Subject, subjects};
 use super::{Effort, Findings, Part, measure, plot_of, regions_of, text_of, with_region};
 use crate::peers::Allocator;
+use crate::record::{Machine, put};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,9 +25,9 @@ pub(crate) struct Giveback {
     /// Bursts of a quarter of the size and single runs: to see whether it works. Fixed costs weigh more.
     #[arg(long)]
     quick: bool,
-    /// Writes tables, figures and the plot into this directory.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    /// Writes tables, figures and the plot to bench/record/DATE-COMMIT.
+    #[arg(long)]
+    record: bool,
     /// Writes the tables of docs/give-back.md anew.
     #[arg(long, conflicts_with = "quick")]
     doc: bool,
@@ -40,18 +42,19 @@ pub(crate) fn run(order: &Giveback, all: &[Allocator], scratch: &Path) -> Result
         &order.only
     };
     let effort = if order.quick { Effort::Quick } else { Effort::Full };
+    let machine = Machine::look();
     let start = Instant::now();
     let told = |what: &str| eprintln!("{:6.1} s  {what}", start.elapsed().as_secs_f64());
     let findings = measure(parts, &subjects, effort, &scratch.join("giveback"), &told)?;
     print!("{}", text_of(&findings, &subjects));
-    if let Some(directory) = &order.out {
-        for path in write_record(directory, &findings, &subjects)? {
+    if order.record {
+        for path in write_record(&machine, &findings, &subjects)? {
             println!("{}", path.display());
         }
     }
     if order.doc {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/give-back.md");
-        write_document(&path, &findings, &subjects)?;
+        write_document(&path, &machine, &findings, &subjects)?;
         println!("{}", path.display());
     }
     Ok(())
@@ -66,28 +69,44 @@ fn chosen(all: Vec<Subject>, names: &[String]) -> Result<Vec<Subject>, String> {
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-fn put(path: PathBuf, text: &str) -> Result<PathBuf, String> {
-    fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(path)
+/// A record: everything, in three forms.
+#[derive(Serialize)]
+struct Record<'a> {
+    machine: &'a Machine,
+    findings: &'a Findings,
 }
 
-fn write_record(directory: &Path, findings: &Findings, subjects: &[Subject]) -> Result<Vec<PathBuf>, String> {
-    fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
-    let json = serde_json::to_string(findings).map_err(|e| format!("the findings as JSON: {e}"))?;
+fn write_record(
+    machine: &Machine,
+    findings: &Findings,
+    subjects: &[Subject],
+) -> Result<Vec<PathBuf>, String> {
+    let directory = machine.directory()?;
+    let record = Record { machine, findings };
+    let json = serde_json::to_string(&record).map_err(|e| format!("the findings as JSON: {e}"))?;
+    let text = format!("{}\n{}", machine.text(), text_of(findings, subjects));
     let mut paths = vec![
-        put(directory.join("giveback.md"), &text_of(findings, subjects))?,
-        put(directory.join("giveback.json"), &format!("{json}\n"))?,
+        put(&directory, "giveback.md", &text)?,
+        put(&directory, "giveback.json", &format!("{json}\n"))?,
     ];
     if let Some(plot) = plot_of(findings, subjects) {
-        paths.push(put(directory.join("giveback.svg"), &plot)?);
+        paths.push(put(&directory, "giveback.svg", &plot)?);
     }
     Ok(paths)
 }
 
-fn write_document(path: &Path, findings: &Findings, subjects: &[Subject]) -> Result<(), String> {
-    let mut text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    for (region, figures) in regions_of(findings, subjects) {
-        text = with_region(&text, region, &figures).map_err(|e| format!("{}: {e}", path.display()))?;
+fn write_document(
+    path: &Path,
+    machine: &Machine,
+    findings: &Findings,
+    subjects: &[Subject],
+) -> Result<(), String> {
+    let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let mut text = fs::read_to_string(path).map_err(|e| failed(&e))?;
+    let mut regions = regions_of(findings, subjects);
+    regions.push(("machine", machine.text()));
+    for (region, figures) in regions {
+        text = with_region(&text, region, &figures).map_err(|e| failed(&e))?;
     }
-    put(path.to_owned(), &text).map(drop)
+    fs::write(path, text).map_err(|e| failed(&e))
 }

@@ -1,7 +1,7 @@
 //! neap-load: the workloads of our own, one a process, so that `LD_PRELOAD` decides who serves them.
 //!
 //! `neap-load list`: names and what each is like. `neap-load run NAME [ROUNDS% [THREADS]]`: does it and prints
-//! operations and seconds. `neap-load pairs NAME N`: N operations of one kind, to count instructions.
+//! operations, seconds and the bytes resident at the end. `neap-load pairs NAME N`: N operations of one kind, to count instructions.
 //! `neap-load launch`: see `launch`. Every workload has a fixed seed: it allocates the same, whoever serves it.
 
 mod block;
@@ -89,9 +89,17 @@ fn run(name: &str, scale: Scale) -> ExitCode {
     };
     let start = Instant::now();
     let operations = (workload.run)(scale);
+    let seconds = start.elapsed().as_secs_f64();
     println!(
-        "{operations} operations {:.6} seconds",
-        start.elapsed().as_secs_f64()
+        "{operations} operations {seconds:.6} seconds {} resident",
+        resident_bytes()
     );
     ExitCode::SUCCESS
+}
+
+/// By /proc/self/statm; 0 where there is none.
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
 }
