@@ -125,14 +125,16 @@ impl Rates {
     }
 }
 
-/// The program ends itself by SIGALRM when it hangs.
+/// The program has set itself an alarm and a limit of processor time, for when it hangs.
 fn ending(status: ExitStatus, said: &[u8]) -> Ending {
     const SIGALRM: i32 = 14;
+    const SIGXCPU: i32 = 24;
+    const SIGKILL: i32 = 9;
     const ABSENT: i32 = 77;
     match (status.code(), status.signal()) {
         (Some(0), _) => Ending::Silent,
         (Some(ABSENT), _) => Ending::Absent,
-        (_, Some(SIGALRM)) => Ending::Hung,
+        (_, Some(SIGALRM | SIGXCPU | SIGKILL)) => Ending::Hung,
         _ if said.iter().any(|b| !b.is_ascii_whitespace()) => Ending::Detected,
         _ => Ending::Crashed,
     }

@@ -234,6 +234,9 @@ int main(int argc, char **argv) {
     CHECK(argc == 3);
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
+    // A heap that goes round in circles shall not do so for long.
+    struct rlimit seconds = {5, 5};
+    setrlimit(RLIMIT_CPU, &seconds);
     seed = strtoull(argv[2], NULL, 10) * 0x9e3779b97f4a7c15ULL + 1;
     alarm(20);
     stir(1000 + (int)upto(2000));
