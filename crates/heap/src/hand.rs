@@ -23,14 +23,12 @@ use crate::slab::Slab;
 use crate::window::Window;
 use neap_os::vm::Vm;
 
-/// Bytes of a class for which a refill makes room, and the bounds of their number.
-const ROOM_BYTES: usize = 64 << 10;
-const ROOM_MIN: usize = 8;
-const ROOM_MAX: usize = 32;
-
-/// Room for so many blocks of `class` comes with a refill.
+/// Room for so many blocks of `class` comes with a refill: 16 KiB of small blocks, up to 64 KiB of large
+/// ones, 128 blocks at most.
 fn room(class: Class) -> u8 {
-    (ROOM_BYTES / class.size()).clamp(ROOM_MIN, ROOM_MAX) as u8
+    let small = ((16 << 10) / class.size()).min(128);
+    let large = ((64 << 10) / class.size()).min(32);
+    small.max(large) as u8
 }
 
 /// Puts what a refill has brought into the hand, and makes room.
@@ -113,5 +111,3 @@ impl<V: Vm> Heap<V> {
         }
     }
 }
-
-const _: () = assert!(ROOM_MAX <= u8::MAX as usize && ROOM_MIN > 0);
