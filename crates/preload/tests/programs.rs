@@ -3,49 +3,12 @@
 
 mod harness;
 
-use harness::{
-    BACKENDS, Mode, Outcome, Stop, conclude, missing, plain, preloaded, program, run, scratch, show, tests,
-};
+use harness::same::{LIMIT, Public, output, same_output, script};
+use harness::{Outcome, Stop, missing, plain, program, run, scratch, tests};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-/// For one run of one program; the longest takes some 30 s alone.
-const LIMIT: Duration = Duration::from_secs(300);
-
-/// Runs `work` once without the library and once on each backend, and compares what it returns.
-fn same_output(work: impl Fn(&dyn Fn(&Path) -> Command) -> Outcome<String>) {
-    conclude(compare(work, &BACKENDS));
-}
-
-fn compare(work: impl Fn(&dyn Fn(&Path) -> Command) -> Outcome<String>, modes: &[Mode]) -> Outcome {
-    if std::env::var_os("NEAP_TEST_FAST").is_some() {
-        return Err(Stop::Skip("--fast leaves out the real programs".to_owned()));
-    }
-    let expected = work(&plain)?;
-    for &mode in modes {
-        let got = work(&|path| preloaded(path, mode)).map_err(|stop| match stop {
-            Stop::Fail(message) => Stop::Fail(format!("[{}] {message}", mode.name)),
-            skip @ Stop::Skip(_) => skip,
-        })?;
-        if got != expected {
-            let different = expected.lines().zip(got.lines()).find(|(a, b)| a != b);
-            let (lines, others) = (expected.lines().count(), got.lines().count());
-            return Err(Stop::Fail(format!(
-                "[{}] prints something else: {lines} lines and {others} lines, first difference {different:?}",
-                mode.name
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Standard output of a command that must succeed.
-fn output(command: &mut Command) -> Outcome<String> {
-    let what = show(command);
-    Ok(run(command, LIMIT)?.success(&what)?.stdout)
-}
 
 /// A text with every number gone: for output that tells times and sizes.
 fn without_numbers(text: &str) -> String {
@@ -59,11 +22,6 @@ fn without_numbers(text: &str) -> String {
         }
     }
     out
-}
-
-/// A file of `tests/programs`.
-fn script(name: &str) -> PathBuf {
-    tests().join("programs").join(name)
 }
 
 /// A python that has its own test suite: the system's, or what the one in PATH really is (it may be the
@@ -192,6 +150,80 @@ fn sqlite_indexes_200_000_rows() {
 #[test]
 fn node_handles_json_and_buffers() {
     same_output(|command| output(command(&program("node")?).arg(script("buffers.js"))));
+}
+
+#[test]
+fn ruby_forks_threads_and_collects() {
+    same_output(|command| output(command(&program("ruby")?).arg(script("rows.rb"))));
+}
+
+#[test]
+fn lua_joins_strings() {
+    same_output(|command| output(command(&program("lua5.4")?).arg(script("strings.lua"))));
+}
+
+#[test]
+fn ghostscript_draws_lines() {
+    same_output(|command| {
+        let picture = scratch("gs").join("lines.pgm");
+        let mut gs = command(&program("gs")?);
+        gs.args([
+            "-q",
+            "-dBATCH",
+            "-dNOPAUSE",
+            "-dSAFER",
+            "-sDEVICE=pgmraw",
+            "-r150",
+        ])
+        .arg(format!("-sOutputFile={}", picture.display()))
+        .arg(script("lines.ps"));
+        let told = output(&mut gs)?;
+        let pixels = fs::read(&picture).map_err(|e| Stop::Fail(e.to_string()))?;
+        // A checksum is enough to tell two pictures apart.
+        let sum = pixels.iter().fold(0u64, |sum, byte| {
+            sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(*byte)
+        });
+        Ok(format!("{told}{} bytes, {sum:x}", pixels.len()))
+    });
+}
+
+/// A cluster is made and a table worked on in single-user mode. postgres refuses to run as root.
+#[test]
+fn postgres_makes_a_cluster_and_joins() {
+    same_output(|command| {
+        let mut folders: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path().join("bin"))
+            .collect();
+        folders.sort();
+        let Some(bin) = folders.pop().filter(|bin| bin.join("initdb").is_file()) else {
+            return missing("postgresql");
+        };
+        let public = Public::new("postgres")?;
+        let data = public.folder.join("data");
+        let mut initdb = command(&bin.join("initdb"));
+        initdb
+            .args(["--no-sync", "--no-locale", "-E", "UTF8", "-D"])
+            .arg(&data);
+        output(&mut public.as_nobody(&initdb)?)?;
+        let mut single = command(&program("sh")?);
+        single
+            .args(["-c", "exec \"$0\" --single -j -F -D \"$1\" postgres <\"$2\""])
+            .arg(bin.join("postgres"))
+            .arg(&data);
+        let statements = public.folder.join("tables.sql");
+        let text = fs::read_to_string(script("tables.sql")).map_err(|e| Stop::Fail(e.to_string()))?;
+        // With -j a statement ends at a semicolon and an empty line.
+        fs::write(&statements, text.replace(";\n", ";\n\n")).map_err(|e| Stop::Fail(e.to_string()))?;
+        let told = output(&mut public.as_nobody(single.arg(&statements))?)?;
+        if told.contains("count = \"30000\"") {
+            Ok(told)
+        } else {
+            Err(Stop::Fail(format!("postgres does not count its rows: {told}")))
+        }
+    });
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! with it, and shows what the program printed when it fails. Never preloads into this process.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub(crate) mod same;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
