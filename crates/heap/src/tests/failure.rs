@@ -4,7 +4,8 @@
 use super::action::Action;
 use super::oracle::{Setup, World};
 use crate::options::Setting;
-use neap_abi::Backend;
+use crate::sync::Relaxed;
+use neap_abi::{Backend, Call};
 use std::vec::Vec;
 
 const THREADS: usize = 3;
@@ -64,6 +65,32 @@ fn script(rounds: usize) -> Vec<Action> {
     actions
 }
 
+/// Extents that grow where there is no room: into the window, and into mappings of their own, by moving
+/// their pages.
+fn moves() -> Vec<Action> {
+    let mut actions = Vec::new();
+    for round in 0..4 {
+        let size = 1_200_000 + round * 100_000;
+        actions.extend([
+            Action::Allocate { thread: 0, size },
+            Action::Allocate { thread: 1, size },
+            Action::Resize {
+                thread: 0,
+                nth: 0,
+                size: size * 2,
+            },
+            Action::Resize {
+                thread: 1,
+                nth: 1 + round,
+                size: size * 3,
+            },
+            Action::Tick(2),
+            Action::SetOption(Setting::MmapThreshold, [usize::MAX, 3_000_000][round % 2]),
+        ]);
+    }
+    actions
+}
+
 /// Runs the script with the `n`-th call refused. Says whether there was such a call.
 fn run(setup: Setup, script: &[Action], n: u64) -> bool {
     let mut world = World::failing_at(setup, n);
@@ -106,6 +133,24 @@ fn any_one_refusal_costs_a_heap_of_the_break_nothing_lasting() {
         },
         28,
     );
+}
+
+#[test]
+fn any_one_refusal_to_move_pages_costs_nothing_lasting() {
+    let script = moves();
+    for backend in [Backend::Mmap, Backend::Brk] {
+        let setup = Setup {
+            backend,
+            check: false,
+        };
+        let mut world = World::new(setup);
+        script.iter().for_each(|action| world.run(action));
+        let moved = world.heap.tally.page().calls[Call::Mremap as usize]
+            .calls
+            .load(Relaxed);
+        assert!(moved >= 4, "the script moves pages: {moved} times");
+        assert!((1..).any(|n| !run(setup, &script, n)));
+    }
 }
 
 #[test]
