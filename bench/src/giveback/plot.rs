@@ -66,7 +66,7 @@ pub(crate) fn svg(bursts: &[Burst], subjects: &[Subject]) -> String {
     let rows = cases.len().div_ceil(COLUMNS);
     let legend_rows = subjects.len().div_ceil(4) as f64;
     let width = COLUMNS as f64 * (PANEL.0 + GAP.0) + 30.0;
-    let height = rows as f64 * (PANEL.1 + GAP.1) + legend_rows * LEGEND + 40.0;
+    let height = rows as f64 * (PANEL.1 + GAP.1) + legend_rows * LEGEND + 60.0;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
@@ -74,7 +74,7 @@ pub(crate) fn svg(bursts: &[Burst], subjects: &[Subject]) -> String {
     legend(&mut out, subjects);
     for (n, case) in cases.iter().enumerate() {
         let left = GAP.0 + (n % COLUMNS) as f64 * (PANEL.0 + GAP.0);
-        let top = legend_rows * LEGEND + 44.0 + (n / COLUMNS) as f64 * (PANEL.1 + GAP.1);
+        let top = legend_rows * LEGEND + 64.0 + (n / COLUMNS) as f64 * (PANEL.1 + GAP.1);
         let _ = writeln!(out, "<g transform=\"translate({left:.0} {top:.0})\">");
         let mine: Vec<&Burst> = bursts.iter().filter(|b| b.case == case.id).collect();
         panel(&mut out, case.title, &mine, subjects);
@@ -100,6 +100,12 @@ fn legend(out: &mut String, subjects: &[Subject]) {
             escaped(&subject.name)
         );
     }
+    let below = 20.0 + subjects.len().div_ceil(4) as f64 * LEGEND;
+    let _ = writeln!(
+        out,
+        "<text x=\"30\" y=\"{below:.0}\" fill=\"#555\">RSS above the start, from the last free on; dotted: the pages \
+         that hold a live byte under neap</text>"
+    );
 }
 
 fn panel(out: &mut String, title: &str, bursts: &[&Burst], subjects: &[Subject]) {

@@ -74,7 +74,10 @@ pub(crate) fn judge(findings: &Findings, subjects: &[Subject]) -> Vec<Verdict> {
 
 fn of_burst(burst: &Burst) -> Option<Verdict> {
     let case = CASES.iter().find(|case| case.id == burst.case)?;
-    let what = format!("{}, {} s: {}", case.title, MARKS[JUDGED], burst.subject);
+    let what = format!(
+        "{}, {} MiB, {} s: {}",
+        case.title, burst.burst_mib, MARKS[JUDGED], burst.subject
+    );
     Some(match case.target {
         Target::OfLive(limit) => at_most(what, limit, burst.of_live(JUDGED)?, " x live", 2),
         Target::OfFloor(limit) => at_most(what, limit, burst.of_floor(JUDGED)?, " x page floor", 3),
