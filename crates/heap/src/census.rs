@@ -150,6 +150,12 @@ impl<V: Vm> Heap<V> {
                 *count = count.saturating_sub(ready);
             }
         }
+        for parcel in thread.outbox.parcels() {
+            let class = self.window().slab(parcel.granule).class();
+            if let Some(count) = class.and_then(|class| census.blocks.get_mut(class.number())) {
+                *count = count.saturating_sub(u64::from(parcel.count));
+            }
+        }
         let (runs, bytes) = thread.pocket.contents();
         census.large_blocks = census.large_blocks.saturating_sub(runs);
         census.large_bytes = census.large_bytes.saturating_sub(bytes);

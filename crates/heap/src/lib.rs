@@ -57,6 +57,8 @@ mod shelf;
 
 mod pocket;
 
+mod outbox;
+
 mod fork;
 
 mod local;

@@ -10,6 +10,7 @@
 use crate::block::Block;
 use crate::class::{COUNT, Class, PLACES};
 use crate::fork::Fork;
+use crate::outbox::Outbox;
 use crate::pocket::Pocket;
 use crate::sync::{AtomicUsize, Token};
 use core::cell::Cell;
@@ -63,6 +64,8 @@ pub(crate) struct Thread {
     served: [Cell<u8>; COUNT],
     /// Runs of pages freed and not put down yet.
     pub(crate) pocket: Pocket,
+    /// Blocks of other threads' slabs, not handed over yet.
+    pub(crate) outbox: Outbox,
     /// The thread's hand is kept empty so that every malloc looks at the clock (see `crate::helper`).
     pub(crate) poised: Cell<bool>,
     /// The `Local` of the thread that has this record, or 0, and the next of all records (see

@@ -227,6 +227,10 @@ impl<V: Vm> Heap<V> {
             unsafe { self.defer(address) };
             return;
         }
+        // SAFETY: 1 is the caller's, and the thread is not busy.
+        if unsafe { self.post(local, address) } {
+            return;
+        }
         let _busy = local.enter();
         // SAFETY: 1 is the caller's.
         unsafe { self.free_now(local, address) };
@@ -424,6 +428,7 @@ impl<V: Vm> Heap<V> {
         self.settle(local);
         if let Some(thread) = local.thread() {
             self.empty_pocket(local, thread);
+            self.empty_outbox(local, thread);
         }
         self.ebb_now(local) != 0
     }

@@ -73,9 +73,9 @@ impl Remote {
         // SAFETY: `push` put the offset of a free block of this slab there (1, 2).
         Some(unsafe { Block::at(base + (unit - 1) * 16) })
     }
-    fn pushed(self, base: usize, block: Block) -> Remote {
-        let unit = ((block.address() - base) / 16 + 1) as u64;
-        Remote(self.0 & !0xffff & !0xffff_0000 | u64::from(self.count() + 1) << 16 | unit)
+    fn pushed(self, base: usize, first: Block, count: u32) -> Remote {
+        let unit = ((first.address() - base) / 16 + 1) as u64;
+        Remote(self.0 & !0xffff & !0xffff_0000 | u64::from(self.count() + count) << 16 | unit)
     }
 }
 
@@ -398,8 +398,9 @@ impl Slab {
         }
     }
 
-    /// Frees `block` of the slab at `base` from a thread that does not own it, without a lock.
-    pub(crate) fn free_remotely(&self, base: usize, block: Block) -> Freed {
+    /// Frees `count` blocks of the slab at `base`, a list from `first` to `last`, from a thread that does not
+    /// own it, without a lock.
+    pub(crate) fn free_remotely(&self, base: usize, first: Block, last: Block, count: u32) -> Freed {
         let mut old = self.remote();
         loop {
             let capacity = self.class().map_or(0, Class::capacity);
@@ -407,20 +408,20 @@ impl Slab {
                 State::None | State::Checked => return Freed::Refused(old.state()),
                 State::Full => old.with_state(State::Owned),
                 State::Owned | State::Shelved => {
-                    if old.count() >= capacity {
+                    if old.count() + count > capacity {
                         return Freed::Refused(old.state());
                     }
-                    block.set_next(old.head(base));
-                    old.pushed(base, block)
+                    last.set_next(old.head(base));
+                    old.pushed(base, first, count)
                 }
             };
             match self.remote.compare_exchange_weak(old.0, new.0, AcqRel, Acquire) {
                 Err(now) => old = Remote(now),
                 Ok(_) => match old.state() {
                     State::Full => {
-                        block.set_next(None);
-                        self.local.set(Some(block));
-                        self.arm(capacity - 1, true);
+                        last.set_next(None);
+                        self.local.set(Some(first));
+                        self.arm(capacity - count, true);
                         return Freed::Claimed;
                     }
                     State::Shelved => {

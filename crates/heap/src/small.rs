@@ -12,6 +12,7 @@ use crate::hand;
 use crate::heap::Heap;
 use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::local::{Local, Thread};
+use crate::outbox::{AlreadyThere, Parcel};
 use crate::slab::{Due, Freed, Pushed, Slab, State};
 use crate::stop::{Fault, stop};
 use crate::sync::{Relaxed, Token};
@@ -330,7 +331,6 @@ impl<V: Vm> Heap<V> {
     #[allow(unsafe_code)]
     pub(crate) unsafe fn free_small(&self, local: &Local, granule: u32, address: usize) {
         let slab = self.window().slab(granule);
-        let base = self.window().granule_base(granule);
         if slab.owner.load(Relaxed) == local.owner() {
             // The thread is in a slow path of its own, and its slab's blocks may come back here.
             // SAFETY: the caller's (1).
@@ -352,7 +352,55 @@ impl<V: Vm> Heap<V> {
             // SAFETY: the block is no longer the program's (1).
             unsafe { fill(address, class.size(), self.perturb()) };
         }
-        match slab.free_remotely(base, block) {
+        let alone = Parcel {
+            granule,
+            count: 1,
+            first: block,
+            last: block,
+        };
+        self.hand_over(local, thread, alone);
+    }
+
+    /// free of a block of another thread's slab: into the outbox. False, and nothing has changed, if it is no
+    /// such block.
+    ///
+    /// # Safety
+    /// 1. As [`Heap::free_small`]; the thread is in no slow path.
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    pub(crate) unsafe fn post(&self, local: &Local, address: usize) -> bool {
+        let (Some(offset), Some(thread)) = (self.window().offset(address), local.thread()) else {
+            return false;
+        };
+        let granule = Window::granule_of(offset);
+        let slab = self.window().slab_at(offset);
+        let owner = slab.owner.load(Relaxed);
+        if owner == 0 || owner == local.owner() || thread.poised.get() || self.perturb() != 0 {
+            return false;
+        }
+        // A slab with an owner has a class as long as one of its blocks is in use, as this one is (1).
+        let Some(class) = slab.class() else { return false };
+        // SAFETY: the caller's (1).
+        match thread.outbox.put(granule, class, unsafe { Block::at(address) }) {
+            Ok(None) => {}
+            Ok(Some(parcel)) => {
+                let _busy = local.enter();
+                self.hand_over(local, Some(thread), parcel);
+            }
+            Err(AlreadyThere) => stop(Fault::DoubleFree, address, Some(class)),
+        }
+        true
+    }
+
+    /// Frees blocks of a slab that is not the thread's own.
+    fn hand_over(&self, local: &Local, thread: Option<&Thread>, parcel: Parcel) {
+        let granule = parcel.granule;
+        let slab = self.window().slab(granule);
+        let Some(class) = slab.class() else {
+            stop(Fault::DoubleFree, parcel.first.address(), None)
+        };
+        let base = self.window().granule_base(granule);
+        match slab.free_remotely(base, parcel.first, parcel.last, parcel.count) {
             Freed::Handed => {}
             Freed::Claimed => match thread {
                 Some(thread) => {
@@ -366,14 +414,21 @@ impl<V: Vm> Heap<V> {
             Freed::Shelved { free } => {
                 let quarter = (class.capacity() / 4).max(1);
                 if free >= class.capacity() {
-                    self.retire_shelved(local.token(), class, granule, address);
+                    self.retire_shelved(local.token(), class, granule, parcel.first.address());
                     self.soiled(local, self.ground.dirty.load(Relaxed));
-                } else if free.is_multiple_of(quarter) {
+                } else if free % quarter < parcel.count {
                     self.shelf(class).stirred.store(true, Relaxed);
                     self.stir(local, quarter as usize * class.size());
                 }
             }
-            Freed::Refused(_) => stop(Fault::DoubleFree, address, Some(class)),
+            Freed::Refused(_) => stop(Fault::DoubleFree, parcel.first.address(), Some(class)),
+        }
+    }
+
+    /// Hands over everything in the thread's outbox.
+    pub(crate) fn empty_outbox(&self, local: &Local, thread: &Thread) {
+        while let Some(parcel) = thread.outbox.take() {
+            self.hand_over(local, Some(thread), parcel);
         }
     }
 
@@ -481,6 +536,8 @@ impl<V: Vm> Heap<V> {
     pub(crate) fn surrender(&self, local: &Local, thread: &Thread) {
         self.empty_hand(local);
         self.empty_pocket(local, thread);
+        // Last of the three, for the hand's blocks may be other threads'. It may claim slabs.
+        self.empty_outbox(local, thread);
         for class in Class::all() {
             while let Some(granule) = thread.list(class).get().checked_sub(1) {
                 self.unlink(thread, class, granule);

@@ -79,6 +79,7 @@ impl<V: Vm> Heap<V> {
         {
             self.empty_hand(local);
             self.empty_pocket(local, thread);
+            self.empty_outbox(local, thread);
         }
     }
 
