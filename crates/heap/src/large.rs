@@ -101,6 +101,15 @@ impl<V: Vm> Heap<V> {
         true
     }
 
+    /// A block for `size` bytes from the thread's pocket.
+    #[inline]
+    pub(crate) fn take_from_pocket(&self, local: &Local, size: usize) -> Option<usize> {
+        if size > KEPT_MAX {
+            return None;
+        }
+        local.thread()?.pocket.take(size.next_multiple_of(PAGE))
+    }
+
     /// Puts down every run in the thread's pocket.
     pub(crate) fn empty_pocket(&self, local: &Local, thread: &Thread) {
         while let Some(address) = thread.pocket.overflow(true) {

@@ -20,7 +20,6 @@ use crate::heap::{Heap, REQUEST_MAX};
 use crate::layout::{GRANULE, PAGE};
 use crate::local::Local;
 use crate::options::Setting;
-use crate::pocket::KEPT_MAX;
 use crate::slab::{Pushed, State};
 use crate::stop::{Fault, stop};
 use crate::sync::{AcqRel, Relaxed};
@@ -117,9 +116,7 @@ impl<V: Vm> Heap<V> {
         }
         let _busy = local.enter();
         if size > class::LARGEST
-            && size <= KEPT_MAX
-            && let Some(thread) = local.thread()
-            && let Some(address) = thread.pocket.take(size.next_multiple_of(PAGE))
+            && let Some(address) = self.take_from_pocket(local, size)
         {
             return Some(address);
         }
@@ -187,6 +184,11 @@ impl<V: Vm> Heap<V> {
             return None;
         }
         let _busy = local.enter();
+        if let Some(address) = self.take_from_pocket(local, size) {
+            // SAFETY: the block has at least `size` bytes and is ours until returned.
+            unsafe { fill(address, size, 0) };
+            return Some(address);
+        }
         self.settle(local);
         let piece = self.allocate_large(local, size, PAGE)?;
         self.watch_clock(local, PORTION_NS);

@@ -40,10 +40,24 @@ fast_free! {
 /// calloc(3).
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> Pointer {
-    let block = count
-        .checked_mul(size)
-        .map_or(null_mut(), global::allocate_zeroed);
-    errno::or_no_memory(block).cast()
+    match count.checked_mul(size) {
+        // SAFETY: a block of at least that many bytes, ours until returned.
+        Some(bytes) => match neap_heap::heap().pop(neap_heap::local(), bytes) {
+            Some(address) => unsafe { memset(core::ptr::with_exposed_provenance_mut(address), 0, bytes) },
+            None => calloc_slow(bytes),
+        },
+        None => errno::or_no_memory(null_mut()).cast(),
+    }
+}
+
+#[cold]
+extern "C" fn calloc_slow(bytes: usize) -> Pointer {
+    errno::or_no_memory(global::allocate_zeroed(bytes)).cast()
+}
+
+unsafe extern "C" {
+    /// Returns its first argument, so that calloc can end with a jump to it.
+    fn memset(block: Pointer, value: c_int, bytes: usize) -> Pointer;
 }
 
 /// realloc(3). As in glibc, size 0 frees a block that is not null and returns null.
