@@ -32,11 +32,29 @@ fn main() {
             .parent()
             .expect("a manifest lies in a directory");
         run(&mut make(root.as_std_path(), &out.join(file)), file);
-        built.push(format!("{file}={name} {}", package.version));
+        let inside = inside(root.as_std_path());
+        built.push(format!("{file}={name} {}{inside}", package.version));
     }
     println!("cargo::rustc-env=NEAP_PEERS={}", built.join(";"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.lock");
+}
+
+/// The allocator's own version where its package has another: mimalloc's and rpmalloc's.
+fn inside(root: &Path) -> String {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let header = read("c_src/mimalloc/v3/include/mimalloc.h");
+    let defined = header
+        .lines()
+        .find_map(|l| l.strip_prefix("#define MI_MALLOC_VERSION"));
+    let number = defined.and_then(|d| d.split_whitespace().next()?.parse::<u32>().ok());
+    if let Some(n) = number {
+        assert_eq!(n / 10_000, 3, "mimalloc 3 is wanted");
+        return format!(" (mimalloc {}.{}.{})", n / 10_000, n / 100 % 100, n % 100);
+    }
+    let changes = read("rpmalloc/CHANGELOG");
+    let latest = changes.lines().next().filter(|line| !line.is_empty());
+    latest.map_or_else(String::new, |version| format!(" (rpmalloc {version})"))
 }
 
 /// Returns the command that makes the library from the sources in a package.

@@ -3,6 +3,7 @@
 mod attack;
 mod compare;
 mod giveback;
+mod instructions;
 mod measure;
 mod peers;
 mod programs;
@@ -36,6 +37,7 @@ struct Arguments {
 enum Verb {
     /// Lists the allocators that are found.
     Allocators,
+    Instructions(instructions::Instructions),
     Giveback(giveback::verb::Giveback),
     Attack(attack::verb::Attack),
 }
@@ -68,6 +70,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             }
             Ok(())
         }
+        Some(Verb::Instructions(order)) => instructions::run(order, &all, &release),
         Some(Verb::Giveback(order)) => giveback::verb::run(order, &all, &release),
         Some(Verb::Attack(order)) => attack::verb::run(order, &all, &release),
     }

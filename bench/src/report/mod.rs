@@ -4,7 +4,7 @@ mod plot;
 mod text;
 
 pub(crate) use plot::{Figure, svg};
-pub(crate) use text::{brief, markdown};
+pub(crate) use text::{brief, markdown, table};
 
 use crate::compare::{Cell, Results, Row};
 use crate::peers::Allocator;
@@ -32,6 +32,15 @@ impl Metric {
             Metric::Wall => "time",
             Metric::Cpu => "processor time",
             Metric::PeakRss => "peak resident memory",
+        }
+    }
+
+    /// For headers.
+    pub(crate) fn short(self) -> &'static str {
+        match self {
+            Metric::Wall => "time",
+            Metric::Cpu => "CPU",
+            Metric::PeakRss => "peak RSS",
         }
     }
 

@@ -99,17 +99,10 @@ fn draw(
         .x_label_formatter(&|x| format!("{x:.2}"))
         .label_style(("sans-serif", 12))
         .draw()?;
-    for line in 1..=names.len() {
-        let y = line as f64;
-        chart.draw_series(std::iter::once(PathElement::new(
-            vec![(low, y), (high, y)],
-            RGBColor(240, 240, 240),
-        )))?;
-    }
-    chart.draw_series(std::iter::once(PathElement::new(
-        vec![(1.0, 0.0), (1.0, names.len() as f64 + 1.0)],
-        BLACK,
-    )))?;
+    let level = |y: f64| PathElement::new(vec![(low, y), (high, y)], RGBColor(240, 240, 240));
+    chart.draw_series((1..=names.len()).map(|line| level(line as f64)))?;
+    let one = vec![(1.0, 0.0), (1.0, names.len() as f64 + 1.0)];
+    chart.draw_series(std::iter::once(PathElement::new(one, BLACK)))?;
     for (n, marks) in marks.iter().enumerate() {
         let (colour, radius) = match marks.name.as_str() {
             OURS => (OURS_COLOUR, 6),

@@ -15,7 +15,7 @@ const KEEPING: &str = "neap-noebb";
 const PRICE: f64 = 1.02;
 
 /// Rows of cells, the first being the header; columns after the first are aligned right.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
     if let Some((header, rows)) = rows.split_first() {
@@ -168,7 +168,7 @@ fn means(results: &Results) -> String {
     ];
     let mut titles = Vec::new();
     for metric in Metric::ALL {
-        titles.extend(PARTS.map(|(part, _)| format!("{}: {part}", metric.title())));
+        titles.extend(PARTS.map(|(part, _)| format!("{}, {part}", metric.short())));
     }
     let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
     let mut rows = vec![header(&titles, &[])];
@@ -216,14 +216,15 @@ fn verdicts(results: &Results) -> String {
     for row in &results.rows {
         let best = row.best_rival(Metric::Wall, &results.allocators);
         let ratio = best.and_then(|best| row.ratio(Metric::Wall, OURS, best));
-        if let (Some(best), Some(ratio)) = (best, ratio) {
-            if ratio.value > WORST && !ratio.is_noise() {
-                judge(
-                    format!("{}, time, {OURS} ÷ {best}", row.name),
-                    Some(ratio.value),
-                    WORST,
-                );
-            }
+        if let (Some(best), Some(ratio)) = (best, ratio)
+            && ratio.value > WORST
+            && !ratio.is_noise()
+        {
+            judge(
+                format!("{}, time, {OURS} ÷ {best}", row.name),
+                Some(ratio.value),
+                WORST,
+            );
         }
     }
     lines.join("\n") + "\n"
