@@ -56,7 +56,13 @@ fn without_a_helper_the_programs_own_calls_give_back() {
 
 #[test]
 fn without_a_helper_one_call_now_and_then_is_enough() {
-    for who in ["none", "scattered", "scattered_tiny", "one_in_a_thousand", "threads3"] {
+    for who in [
+        "none",
+        "scattered",
+        "scattered_tiny",
+        "one_in_a_thousand",
+        "threads3",
+    ] {
         falls_to_what_lives(who, &WITHOUT_HELPER, &["seldom"]);
     }
 }
