@@ -2,7 +2,8 @@
 //!
 //! Owns the table from address to length, an open-addressed hash without a lock: requests above
 //! M_MMAP_THRESHOLD, and those of a signal handler that interrupted the heap (which can take no
-//! lock). Such a block starts on a page, grows by mremap(2), and is unmapped when freed.
+//! lock). Such a block starts on a page, grows by mremap(2), and is unmapped when freed, or, where there is a
+//! helper to do it, soon after: unmapping 128 MiB takes some milliseconds.
 
 #![allow(unsafe_code)]
 
@@ -15,6 +16,9 @@ use neap_os::unit::{Bytes, Span};
 use neap_os::vm::Vm;
 
 const SLOTS: usize = 1 << 14;
+/// Freed blocks that wait to be unmapped, at most, and from which size on they do.
+const WAITING: usize = 16;
+const WAITING_MIN: usize = 8 << 20;
 /// Longest search: a table fuller than this is full.
 const PROBES: usize = 256;
 const EMPTY: usize = 0;
@@ -30,6 +34,7 @@ struct Slot {
 
 pub(crate) struct Direct {
     slots: [Slot; SLOTS],
+    waiting: [Slot; WAITING],
     pub(crate) blocks: AtomicUsize,
     pub(crate) bytes: AtomicUsize,
 }
@@ -43,6 +48,12 @@ impl Direct {
                     bytes: AtomicUsize::new(0),
                 }
             }; SLOTS],
+            waiting: [const {
+                Slot {
+                    address: AtomicUsize::new(0),
+                    bytes: AtomicUsize::new(0),
+                }
+            }; WAITING],
             blocks: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
         }
@@ -181,6 +192,47 @@ impl Direct {
         true
     }
 
+    /// Frees the block at `address`, to be unmapped by [`Direct::unmap_waiting`]. Returns its bytes, which are
+    /// dirt from now on; `None`, and nothing has happened, if it is small, there is none, or too many wait.
+    pub(crate) fn put_off(&self, address: usize) -> Option<usize> {
+        if self.length(address)? < WAITING_MIN {
+            return None;
+        }
+        let place = self.waiting.iter().find(|place| {
+            let taken = place.address.compare_exchange(EMPTY, BEING_SET, Acquire, Relaxed);
+            taken.is_ok()
+        })?;
+        let Some(bytes) = self.remove(address) else {
+            place.address.store(EMPTY, Release);
+            return None;
+        };
+        place.bytes.store(bytes, Relaxed);
+        place.address.store(address, Release);
+        Some(bytes)
+    }
+
+    /// Unmaps the blocks that wait. Returns their bytes.
+    pub(crate) fn unmap_waiting<V: Vm>(&self, vm: &V, tally: &Tally) -> usize {
+        let mut total = 0;
+        for place in &self.waiting {
+            let address = place.address.load(Acquire);
+            if address <= BEING_SET {
+                continue;
+            }
+            let bytes = place.bytes.load(Relaxed);
+            let mine = place
+                .address
+                .compare_exchange(address, BEING_SET, Acquire, Relaxed);
+            if mine.is_ok() {
+                place.address.store(EMPTY, Release);
+                tally.given_back(bytes);
+                self.trim(vm, tally, Span::new(address, bytes));
+                total += bytes;
+            }
+        }
+        total
+    }
+
     /// Changes the length of the block at `address` to at least `size` bytes, moving its pages if
     /// need be. `None` leaves it as it was.
     pub(crate) fn resize<V: Vm>(&self, vm: &V, tally: &Tally, address: usize, size: usize) -> Option<usize> {
@@ -286,4 +338,35 @@ pub(crate) unsafe fn move_pages<V: Vm>(vm: &V, tally: &Tally, from: Span, to: Sp
         Moved::Failed | Moved::TargetLost => tally.failed(Call::Mremap),
     }
     moved
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use neap_os::sim::Sim;
+
+    #[test]
+    fn a_large_block_may_wait_to_be_unmapped_and_is_no_block_meanwhile() {
+        let sim = Sim::new();
+        let tally = Tally::new();
+        let direct = std::boxed::Box::leak(std::boxed::Box::new(Direct::new()));
+        let small = direct.take(&sim, &tally, WAITING_MIN - PAGE, 1).unwrap();
+        assert_eq!(direct.put_off(small), None);
+        let blocks: std::vec::Vec<usize> = (0..=WAITING)
+            .map(|_| direct.take(&sim, &tally, WAITING_MIN, 1).unwrap())
+            .collect();
+        for block in &blocks[..WAITING] {
+            assert_eq!(direct.put_off(*block), Some(WAITING_MIN));
+            assert_eq!(direct.put_off(*block), None);
+            assert_eq!(direct.length(*block), None);
+            assert!(!direct.give_back(&sim, &tally, *block));
+        }
+        assert_eq!(direct.put_off(blocks[WAITING]), None);
+        assert_eq!(direct.walk(), (2, 2 * WAITING_MIN - PAGE));
+        assert_eq!(direct.unmap_waiting(&sim, &tally), WAITING * WAITING_MIN);
+        assert_eq!(direct.unmap_waiting(&sim, &tally), 0);
+        assert!(direct.give_back(&sim, &tally, blocks[WAITING]));
+        assert!(direct.give_back(&sim, &tally, small));
+    }
 }

@@ -72,6 +72,9 @@ impl<V: Vm> Heap<V> {
         if from == 0 || sweeping {
             given += self.sweep_shelves(token, reach, most);
         }
+        let unmapped = self.direct.unmap_waiting(&self.vm, &self.tally) / PAGE;
+        self.ground.clean(unmapped);
+        given += unmapped;
         if given >= most {
             // The shelves are not through yet.
             self.tide.sweeping.store(true, Relaxed);

@@ -243,7 +243,7 @@ impl<V: Vm> Heap<V> {
     /// 1. As [`Heap::push`]; the thread is in a slow path.
     unsafe fn free_now(&self, local: &Local, address: usize) {
         match self.window().offset(address) {
-            None => self.free_direct(address),
+            None => self.free_direct(local, address),
             Some(offset) => {
                 let granule = Window::granule_of(offset);
                 let slab = self.window().slab(granule);
@@ -260,9 +260,19 @@ impl<V: Vm> Heap<V> {
         }
     }
 
-    fn free_direct(&self, address: usize) {
-        if let Some(length) = self.direct.length(address) {
+    fn free_direct(&self, local: &Local, address: usize) {
+        let length = self.direct.length(address).unwrap_or(0);
+        if length != 0 {
             self.usable_sealed(address, length, None);
+        }
+        // More than the helper lets lie, so it will come.
+        if length > self.options.trim_threshold.get()
+            && self.helped()
+            && self.window().is_open()
+            && let Some(bytes) = self.direct.put_off(address)
+        {
+            self.soiled(local, self.ground.soil(bytes / PAGE));
+            return;
         }
         if !self.direct.give_back(&self.vm, &self.tally, address) {
             self.stop_outside(address);

@@ -29,7 +29,7 @@ const LOOK_EVERY: u32 = 64;
 
 impl<V: Vm> Heap<V> {
     /// Whether this heap has, or may start, a helper.
-    fn helped(&self) -> bool {
+    pub(crate) fn helped(&self) -> bool {
         !self.options.helper_off.load(Relaxed) && self.tide.helper.starter.load(Relaxed) != 0
     }
 
