@@ -280,7 +280,7 @@ mod tests {
                 assert_eq!(bits.next_set(first), (first..512).find(|i| model[*i]).unwrap_or(512));
                 assert_eq!(bits.next_clear(first), (first..512).find(|i| !model[*i]).unwrap_or(512));
                 for (count, align) in [(1, 1), (3, 1), (16, 4), (32, 1), (64, 1), (65, 2), (200, 1), (256, 256)] {
-                    let free = |at: &usize| at % align == 0 && model[*at..at + count].iter().all(|b| *b);
+                    let free = |at: &usize| at.is_multiple_of(align) && model[*at..at + count].iter().all(|b| *b);
                     let whole = |at: &usize| at / 64 == (at + count - 1) / 64;
                     let in_word = (0..=512 - count).find(|at| count <= 32 && align == 1 && whole(at) && free(at));
                     let expected = in_word.or_else(|| (0..=512 - count).find(free));

@@ -26,7 +26,7 @@ pub const LIMIT: usize = WINDOW + Window::OFFSETS[1];
 pub const RECORDS: usize = WINDOW + Window::OFFSETS[2];
 
 /// An offset in the window, shifted right by this and masked, is that of the record.
-pub const RECORD_SHIFT: u32 = crate::layout::GRANULE_SHIFT as u32 - size_of::<Slab>().ilog2();
+pub const RECORD_SHIFT: u32 = crate::layout::GRANULE_SHIFT - size_of::<Slab>().ilog2();
 /// See [`RECORD_SHIFT`].
 pub const RECORD_MASK: isize = -(size_of::<Slab>() as isize);
 /// In a record: the owner, 8 bytes.

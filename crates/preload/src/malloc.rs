@@ -41,8 +41,8 @@ fast_free! {
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> Pointer {
     match count.checked_mul(size) {
-        // SAFETY: a block of at least that many bytes, ours until returned.
         Some(bytes) => match neap_heap::heap().pop(neap_heap::local(), bytes) {
+            // SAFETY: a block of at least that many bytes, ours until returned.
             Some(address) => unsafe { memset(core::ptr::with_exposed_provenance_mut(address), 0, bytes) },
             None => calloc_slow(bytes),
         },

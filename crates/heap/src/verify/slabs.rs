@@ -184,10 +184,16 @@ impl<V: Vm> Heap<V> {
                     ready += 1;
                 }
             }
-            let parcels = local.thread().into_iter().flat_map(|thread| thread.outbox.parcels());
+            let parcels = local
+                .thread()
+                .into_iter()
+                .flat_map(|thread| thread.outbox.parcels());
             for parcel in parcels.filter(|parcel| parcel.granule == granule) {
                 let waiting = met.walk("outbox", base, class, fresh, Some(parcel.first));
-                assert_eq!(waiting, parcel.count, "slab {granule}: a parcel is as long as its count");
+                assert_eq!(
+                    waiting, parcel.count,
+                    "slab {granule}: a parcel is as long as its count"
+                );
                 ready += waiting;
             }
         }

@@ -8,7 +8,10 @@ use loom::thread;
 
 fn free(yard: &Arc<Yard>, n: u32) -> thread::JoinHandle<Freed> {
     let yard = yard.clone();
-    thread::spawn(move || yard.slab.free_remotely(yard.base(), yard.block(n), yard.block(n), 1))
+    thread::spawn(move || {
+        yard.slab
+            .free_remotely(yard.base(), yard.block(n), yard.block(n), 1)
+    })
 }
 
 #[test]
@@ -17,7 +20,9 @@ fn a_full_slab_is_claimed_by_exactly_one_of_its_freers() {
         let yard = Arc::new(Yard::exhausted());
         assert!(yard.slab.abandon_full(State::Owned, OWNER));
         let others = [free(&yard, 0), free(&yard, 1)];
-        let mine = yard.slab.free_remotely(yard.base(), yard.block(2), yard.block(2), 1);
+        let mine = yard
+            .slab
+            .free_remotely(yard.base(), yard.block(2), yard.block(2), 1);
         let mut fates = others.map(|other| other.join().unwrap()).to_vec();
         fates.push(mine);
         let claimed = fates.iter().filter(|fate| **fate == Freed::Claimed).count();
@@ -78,7 +83,9 @@ fn a_claimer_that_gives_up_again_is_followed_by_another() {
         let claimer = {
             let yard = yard.clone();
             thread::spawn(move || {
-                let fate = yard.slab.free_remotely(yard.base(), yard.block(0), yard.block(0), 1);
+                let fate = yard
+                    .slab
+                    .free_remotely(yard.base(), yard.block(0), yard.block(0), 1);
                 if fate == Freed::Claimed {
                     yard.slab.owner.store(OWNER, Relaxed);
                     // Hands the block out again and finds nothing more.
@@ -88,7 +95,9 @@ fn a_claimer_that_gives_up_again_is_followed_by_another() {
                 (fate, false)
             })
         };
-        let mine = yard.slab.free_remotely(yard.base(), yard.block(1), yard.block(1), 1);
+        let mine = yard
+            .slab
+            .free_remotely(yard.base(), yard.block(1), yard.block(1), 1);
         let (fate, again) = claimer.join().unwrap();
         match (fate, mine) {
             (Freed::Claimed, Freed::Claimed) => assert!(again, "claimed twice, given up between"),

@@ -78,7 +78,11 @@ impl Stand {
 
     /// `free_small` by a thread that keeps no slab. `None` is a slab that it claimed and shelved.
     fn free(&self, me: usize, n: u32) {
-        match self.yard.slab.free_remotely(self.yard.base(), self.yard.block(n), self.yard.block(n), 1) {
+        match self
+            .yard
+            .slab
+            .free_remotely(self.yard.base(), self.yard.block(n), self.yard.block(n), 1)
+        {
             Freed::Handed => {}
             Freed::Claimed => self.shelve(me),
             Freed::Shelved { free } => {
