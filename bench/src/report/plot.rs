@@ -94,6 +94,7 @@ fn draw(
         .disable_y_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
+        .x_labels(16)
         .y_labels(names.len() + 2)
         .y_label_formatter(&name_of)
         .x_label_formatter(&|x| format!("{x:.2}"))

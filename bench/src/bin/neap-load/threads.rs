@@ -14,7 +14,7 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "short-threads",
-        what: "10000 threads one after another, two at a time, 100 blocks each",
+        what: "6000 threads one after another, two at a time, 100 blocks each",
         run: short_threads,
     },
     Workload {
@@ -53,7 +53,7 @@ fn each_alone(scale: Scale) -> u64 {
 }
 
 fn short_threads(scale: Scale) -> u64 {
-    let rounds = scale.of(5000);
+    let rounds = scale.of(3000);
     let life = |seed: u64| {
         let mut rng = Rng::with_seed(seed);
         let mut live: Vec<Block> = (0..100).map(|_| Block::new(rng.usize(16..=1000), 2)).collect();
