@@ -54,9 +54,10 @@ const PEERS: [(&str, &str); 4] = [
 
 /// What a run measures unless it is told: everybody but the second of the two tcmallocs, which differs
 /// from the first in what it can profile.
-pub(crate) const DEFAULT: [&str; 10] = [
+pub(crate) const DEFAULT: [&str; 11] = [
     "glibc",
     "mimalloc3",
+    "mimalloc3-4k",
     "mimalloc2",
     "jemalloc",
     "jemalloc-deb",
@@ -75,7 +76,8 @@ pub(crate) fn release() -> Result<PathBuf, String> {
 }
 
 /// Everybody there is, with the names of those there are not. `neap` is libneap.so; `neap-noebb` is neap
-/// that gives nothing back unasked.
+/// that gives nothing back unasked, `mimalloc3-4k` is mimalloc 3 without the huge pages that it asks for by
+/// default, to tell their share from its own.
 pub(crate) fn all(neap: &Path, peers: &Path) -> (Vec<Allocator>, Vec<String>) {
     let found = |name: &str, library: PathBuf, version: String| Allocator {
         name: name.to_owned(),
@@ -95,7 +97,15 @@ pub(crate) fn all(neap: &Path, peers: &Path) -> (Vec<Allocator>, Vec<String>) {
         let path = peers.join(file);
         let line = versions.lines().find_map(|l| l.strip_prefix(file));
         if path.is_file() {
-            here.push(found(name, path, line.unwrap_or("?").trim().to_owned()));
+            let plain = found(name, path, line.unwrap_or("?").trim().to_owned());
+            here.push(plain.clone());
+            if name == "mimalloc3" {
+                here.push(Allocator {
+                    name: "mimalloc3-4k".to_owned(),
+                    env: vec![("MIMALLOC_ALLOW_THP".to_owned(), "0".to_owned())],
+                    ..plain
+                });
+            }
         } else {
             missing.push(name.to_owned());
         }
