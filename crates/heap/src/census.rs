@@ -16,6 +16,8 @@ use neap_os::vm::Vm;
 
 /// The shortest time between two counts that slow paths make, in nanoseconds.
 const PAUSE_NS: u64 = 10_000_000;
+/// More blocks than a hand ever holds: a slab's and a byte's worth of room.
+const HAND_MAX: usize = 4096 + 256;
 
 /// What the heap holds.
 #[derive(Clone, Debug)]
@@ -130,6 +132,9 @@ impl<V: Vm> Heap<V> {
                 *count += u64::from(live);
             }
         });
+        let (confined, bytes) = self.quarantine.large.contents();
+        census.large_blocks = census.large_blocks.saturating_sub(confined as u64);
+        census.large_bytes = census.large_bytes.saturating_sub(bytes as u64);
         let waiting = self.deferred_count.load(Relaxed) as u64;
         census.large_blocks = census
             .large_blocks
@@ -145,7 +150,8 @@ impl<V: Vm> Heap<V> {
             return census;
         };
         for class in Class::all() {
-            let ready = block::iter(local.place_for(class).0.get()).count() as u64;
+            // Bounded, for a block freed twice may have closed the list to a ring.
+            let ready = block::iter(local.place_for(class).0.get()).take(HAND_MAX).count() as u64;
             if let Some(count) = census.blocks.get_mut(class.number()) {
                 *count = count.saturating_sub(ready);
             }

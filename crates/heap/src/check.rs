@@ -7,15 +7,22 @@
 //! for and fills the rest with a pattern: a write past the end is found when the block is freed.
 //! Blocks have exactly the usable size that was asked for.
 //!
-//! Everything happens under the lock of the class's shelf; speed is not the point.
+//! A run or an extent is treated alike: filled with poison it waits in a queue of its own, bounded in bytes;
+//! to the maps of pages it is in use all the while. Only one larger than that queue goes at once.
+//!
+//! Everything happens under the lock of the class's shelf, for runs and extents the `pages` lock; speed is not
+//! the point.
 
 #![allow(unsafe_code)]
 
 use crate::bytes::fill;
 use crate::class::{self, Class};
+use crate::ground::{NotAPiece, Piece};
 use crate::heap::Heap;
 use crate::layout::PAGE;
 use crate::local::Local;
+use crate::pages::Pages;
+use crate::quarantine::LARGE_BYTES;
 use crate::shelf::Open;
 use crate::slab::State;
 use crate::stop::{Fault, stop};
@@ -29,6 +36,7 @@ const SLACK: u8 = 0xb5;
 /// The last word of each block: how many bytes of slack, mixed with the block's address.
 const TAIL: usize = 8;
 const WORDS: usize = 4096 / 64;
+const WORD: usize = size_of::<u64>();
 
 /// The record of one checked slab: 2 KiB for each granule.
 #[repr(C)]
@@ -113,9 +121,19 @@ unsafe fn unseal(address: usize, total: usize) -> Option<usize> {
 /// # Safety
 /// 1. They are mapped.
 unsafe fn all_bytes(address: usize, bytes: usize, value: u8) -> bool {
-    // SAFETY: mapped (1), and nobody writes there but a program that breaks the rules.
-    (0..bytes)
-        .all(|n| unsafe { core::ptr::with_exposed_provenance::<u8>(address + n).read_volatile() } == value)
+    let same = |n: usize| {
+        // SAFETY: mapped (1), and nobody writes there but a program that breaks the rules.
+        unsafe { core::ptr::with_exposed_provenance::<u8>(address + n).read_volatile() == value }
+    };
+    if !address.is_multiple_of(WORD) {
+        return (0..bytes).all(same);
+    }
+    let (words, pattern) = (bytes / WORD, u64::from_ne_bytes([value; WORD]));
+    let same_word = |n: usize| {
+        // SAFETY: as above, and aligned.
+        unsafe { core::ptr::with_exposed_provenance::<u64>(address + n * WORD).read_volatile() == pattern }
+    };
+    (0..words).all(same_word) && (words * WORD..bytes).all(same)
 }
 
 impl<V: Vm> Heap<V> {
@@ -165,7 +183,14 @@ impl<V: Vm> Heap<V> {
                     return Some(address);
                 }
             }
-            let granule = self.new_granule(local)?;
+            let granule = match self.new_granule(local) {
+                Some(granule) => granule,
+                None => {
+                    self.discharge_large(local);
+                    self.ebb_now(local);
+                    self.new_granule(local)?
+                }
+            };
             if let Some(record) = self.record(granule) {
                 record.clear();
             }
@@ -278,6 +303,64 @@ impl<V: Vm> Heap<V> {
         self.soiled(local, self.ground.return_granule(granule));
     }
 
+    /// The bytes of the run or extent in use at `address`. In checking mode one that waits in the quarantine
+    /// is free.
+    pub(crate) fn find_large(&self, address: usize) -> Result<usize, NotAPiece> {
+        if self.checking() && self.quarantine.large.holds(address) {
+            return Err(NotAPiece::Free);
+        }
+        self.ground.find(address)
+    }
+
+    /// free in checking mode of a run, an extent, or of nothing the heap knows.
+    pub(crate) fn free_large_checked(&self, local: &Local, address: usize) {
+        let dirty = {
+            let pages = self.ground.enter(&self.vm, &self.tally, local.token());
+            let bytes = match self.find_large(address) {
+                Ok(bytes) => bytes,
+                Err(why) => self.stop_piece(address, why),
+            };
+            self.usable_sealed(address, bytes, None);
+            let piece = Piece { address, bytes };
+            if bytes > LARGE_BYTES {
+                self.end_piece(&pages, piece);
+            } else {
+                // SAFETY: the block is the heap's again.
+                unsafe { fill(address, bytes, POISON) };
+                while let Some(other) = self.quarantine.large.make_room(bytes) {
+                    self.expect_poisoned_piece(other);
+                    self.end_piece(&pages, other);
+                }
+                self.quarantine.large.admit(piece);
+            }
+            self.ground.dirty.load(Relaxed)
+        };
+        self.soiled(local, dirty);
+    }
+
+    /// Ends the quarantine of every run and extent: memory has run out.
+    pub(crate) fn discharge_large(&self, local: &Local) {
+        let pages = self.ground.enter(&self.vm, &self.tally, local.token());
+        while let Some(piece) = self.quarantine.large.make_room(LARGE_BYTES) {
+            self.expect_poisoned_piece(piece);
+            self.end_piece(&pages, piece);
+        }
+    }
+
+    fn end_piece(&self, pages: &Pages<'_, V>, piece: Piece) {
+        if let Err(why) = pages.return_piece(piece.address) {
+            self.stop_piece(piece.address, why);
+        }
+    }
+
+    /// Stops the program if the block, which waits in the quarantine, was written to.
+    pub(crate) fn expect_poisoned_piece(&self, piece: Piece) {
+        // SAFETY: to the maps of pages the block is in use still: mapped.
+        if !unsafe { all_bytes(piece.address, piece.bytes, POISON) } {
+            stop(Fault::WriteAfterFree, piece.address, None);
+        }
+    }
+
     /// Stops the program if the free block at `address` was written to.
     fn expect_poison(&self, address: usize, class: Class) {
         // SAFETY: the callers pass a block of a slab of ours.
@@ -287,7 +370,7 @@ impl<V: Vm> Heap<V> {
     }
 
     /// Looks at every small block a last time, when the program ends: in use, in quarantine, or freed and
-    /// not handed out again.
+    /// not handed out again; and at the large ones in quarantine.
     pub(crate) fn inspect_quarantine(&self, local: &Local) {
         self.each_slab(|granule, slab| {
             let Some(class) = slab.class() else { return };
@@ -297,6 +380,11 @@ impl<V: Vm> Heap<V> {
                 self.inspect(granule, class);
             }
         });
+        let _pages = self.ground.enter(&self.vm, &self.tally, local.token());
+        self.quarantine
+            .large
+            .pieces()
+            .for_each(|piece| self.expect_poisoned_piece(piece));
     }
 
     /// Stops the program if a block of the slab was written to where it must not be. Under its shelf's
@@ -350,7 +438,7 @@ impl<V: Vm> Heap<V> {
     pub(crate) fn mend(&self, address: usize) {
         let total = match (self.class_at(address), self.window().offset(address)) {
             (Some(class), _) => Some(class.size()),
-            (None, Some(_)) => self.ground.find(address).ok(),
+            (None, Some(_)) => self.find_large(address).ok(),
             (None, None) => self.direct.length(address),
         };
         let Some(total) = total else { return };

@@ -36,6 +36,9 @@ impl<V: Vm> Heap<V> {
         if let Some(piece) = self.allocate_piece(local, bytes, bytes, align) {
             return Some(piece);
         }
+        if self.checking() {
+            self.discharge_large(local);
+        }
         // Dirt elsewhere in the window may be what is missing; then anything is better than none.
         self.ebb_now(local);
         self.allocate_piece(local, bytes, bytes, align)
@@ -66,15 +69,17 @@ impl<V: Vm> Heap<V> {
 
     /// free of a run, an extent, or of nothing the heap knows.
     pub(crate) fn free_large(&self, local: &Local, address: usize) {
+        if self.checking() {
+            return self.free_large_checked(local, address);
+        }
         if let Ok(length) = self.ground.find(address) {
-            self.usable_sealed(address, length, None);
             if self.perturb() != 0 {
                 // SAFETY: the block is no longer the program's.
                 #[allow(unsafe_code)]
                 unsafe {
                     fill(address, length, self.perturb());
                 }
-            } else if length <= KEPT_MAX && !self.checking() && self.put_in_pocket(local, address, length) {
+            } else if length <= KEPT_MAX && self.put_in_pocket(local, address, length) {
                 return;
             }
         }

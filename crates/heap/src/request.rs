@@ -269,6 +269,8 @@ impl<V: Vm> Heap<V> {
         if length > self.options.trim_threshold.get()
             && self.helped()
             && self.window().is_open()
+            // Once unmapped, a late write ends the program there and then.
+            && !self.checking()
             && let Some(bytes) = self.direct.put_off(address)
         {
             self.soiled(local, self.ground.soil(bytes / PAGE));
@@ -372,7 +374,7 @@ impl<V: Vm> Heap<V> {
         let slab = self.window().slab(granule);
         match (slab.remote().state(), slab.class()) {
             (State::Checked, _) => self.usable_checked(granule, address),
-            (State::None, _) | (_, None) => match self.ground.find(address) {
+            (State::None, _) | (_, None) => match self.find_large(address) {
                 Ok(length) => self.usable_sealed(address, length, None),
                 Err(why) => self.stop_piece(address, why),
             },

@@ -13,6 +13,7 @@ use crate::class::COUNT;
 use crate::heap::Heap;
 use crate::layout::{CHUNK, GRANULES_PER_CHUNK, PAGE, PAGES_PER_CHUNK, PAGES_PER_GRANULE};
 use crate::local::Local;
+use crate::quarantine::LARGE_BYTES;
 use crate::sync::Relaxed;
 use neap_abi::Call;
 use neap_os::vm::Vm;
@@ -24,7 +25,7 @@ pub struct Verified {
     pub blocks: [usize; COUNT],
     /// Blocks ready in the threads' hands.
     pub ready: usize,
-    /// Runs in the threads' pockets.
+    /// Runs in the threads' pockets, and runs and extents in quarantine.
     pub pocketed: usize,
     /// Runs and extents in use, those in pockets too.
     pub large_blocks: usize,
@@ -273,6 +274,25 @@ impl<V: Vm> Heap<V> {
             assert_eq!(times, 1, "pocket: the run at {address:#x} is in one pocket, once");
             found.pocketed += 1;
         }
+        let mut bytes = 0;
+        for piece in self.quarantine.large.pieces() {
+            assert_eq!(
+                self.ground.find(piece.address),
+                Ok(piece.bytes),
+                "quarantine: the block at {:#x} is in use and that long",
+                piece.address
+            );
+            self.expect_poisoned_piece(piece);
+            bytes += piece.bytes;
+            found.pocketed += 1;
+        }
+        let contents = (self.quarantine.large.pieces().count(), bytes);
+        assert_eq!(
+            self.quarantine.large.contents(),
+            contents,
+            "quarantine: large blocks and their bytes are counted"
+        );
+        assert!(bytes <= LARGE_BYTES, "quarantine: its bytes are bounded");
     }
 
     fn verify_groups(&self) {

@@ -92,6 +92,7 @@ always! {
     double_free_near: DOUBLE;
     double_free_far: DOUBLE;
     double_free_large: DOUBLE;
+    double_free_extent: DOUBLE;
     double_free_thread: DOUBLE;
     free_stack: FOREIGN;
     free_static: FOREIGN;
@@ -102,6 +103,9 @@ always! {
     interior_large: INTERIOR;
     write_after_free: LATE_WRITE;
     write_after_free_byte: LATE_WRITE;
+    write_after_free_large: LATE_WRITE;
+    write_after_free_extent: LATE_WRITE;
+    write_after_free_left: LATE_WRITE;
     smashed_list: LATE_WRITE;
     overflow_one: OVERFLOW;
     overflow_word: OVERFLOW;
@@ -109,6 +113,8 @@ always! {
     overflow_page: OVERFLOW;
     realloc_freed: DOUBLE;
     usable_freed: DOUBLE;
+    realloc_freed_large: DOUBLE;
+    usable_freed_large: DOUBLE;
     sized_free: WRONG_SIZE;
     aligned_free_size: WRONG_SIZE;
     aligned_free_alignment: WRONG_SIZE;

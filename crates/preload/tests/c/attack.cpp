@@ -106,6 +106,17 @@ static void write_after_free(size_t size, size_t offset, size_t bytes, bool much
     go_on(size);
 }
 
+// The quarantine is bounded: the block leaves it while the program still runs, and the program is to be stopped
+// then.
+static void write_after_free_left(size_t size) {
+    char *block = victim(size);
+    free(block);
+    memset(OPAQUE(block) + upto(size), 0x41, 1);
+    for (int i = 0; i < 200; i++)
+        free(OPAQUE(malloc(size)));
+    _exit(write(1, "end\n", 4) != 4);
+}
+
 static void overflow(size_t size, ptrdiff_t offset, size_t bytes) {
     char *block = victim(size);
     memset(OPAQUE(block) + offset, 0x41, bytes);
@@ -167,6 +178,8 @@ static bool starts(const char *text, const char *with) { return strncmp(text, wi
 
 static bool attack(const char *kind) {
     size_t size = small_size(), large = 9000 + upto(900000), word = (size + 8) & ~size_t(7);
+    // Not drawn: the attacks above keep their variants.
+    size_t extent = MIB + large * 4;
     if (strcmp(kind, "none") == 0)
         go_on(size), free(victim(size)), free(victim(large));
     else if (strcmp(kind, "double_free_near") == 0)
@@ -195,6 +208,12 @@ static bool attack(const char *kind) {
         write_after_free(size, upto(size), 1, true);
     else if (strcmp(kind, "write_after_free_large") == 0)
         write_after_free(large, upto(large - 8), 8, false);
+    else if (strcmp(kind, "write_after_free_extent") == 0)
+        write_after_free(extent, upto(extent - 8), 8, false);
+    else if (strcmp(kind, "write_after_free_left") == 0)
+        write_after_free_left(large);
+    else if (strcmp(kind, "double_free_extent") == 0)
+        double_free(extent, upto(3), false, upto(2));
     else if (strcmp(kind, "overflow_one") == 0)
         overflow(size, (ptrdiff_t)size, 1);
     else if (strcmp(kind, "overflow_word") == 0)
@@ -218,8 +237,13 @@ static bool attack(const char *kind) {
         free(block);
         block = static_cast<char *>(realloc(OPAQUE(block), 1 + upto(4000)));
         go_on(size);
-    } else if (strcmp(kind, "usable_freed") == 0) {
-        char *block = victim(size);
+    } else if (strcmp(kind, "realloc_freed_large") == 0) {
+        char *block = victim(large);
+        free(block);
+        block = static_cast<char *>(realloc(OPAQUE(block), 1 + upto(40000)));
+        go_on(size);
+    } else if (strcmp(kind, "usable_freed") == 0 || strcmp(kind, "usable_freed_large") == 0) {
+        char *block = victim(strcmp(kind, "usable_freed") == 0 ? size : large);
         free(block);
         OPAQUE(malloc_usable_size(OPAQUE(block)));
         go_on(size);
