@@ -21,9 +21,10 @@
 
 #![allow(unsafe_code)]
 
-use crate::block::{self, Block, ListHead};
+use crate::block::{Block, ListHead};
 use crate::class::Class;
 use crate::layout::{GRANULE, PAGES_PER_GRANULE};
+use crate::stop::{Fault, stop};
 use crate::sync::{AcqRel, Acquire, AtomicU32, AtomicU64, AtomicUsize, Relaxed, Release};
 
 /// What a granule is, as far as slabs go.
@@ -345,9 +346,10 @@ impl Slab {
         let used = self.used();
         let head = old.head(base);
         // The walk to the end is needed only when there is something to hang on to it.
-        if let Some(local) = self.local.get()
-            && let Some(last) = block::iter(head).last()
-        {
+        if let (Some(local), Some(first)) = (self.local.get(), head) {
+            let Some(last) = last_of(first, old.count()) else {
+                stop(Fault::DoubleFree, first.address(), self.class())
+            };
             last.set_next(Some(local));
         }
         self.local.set(head);
@@ -467,6 +469,16 @@ impl Slab {
     pub(crate) fn fresh(&self) -> u32 {
         self.fresh.load(Relaxed)
     }
+}
+
+/// The last block of a list of `count` blocks; `None` if there are more or fewer, as when one of them was
+/// freed twice: then the list may be a ring.
+fn last_of(first: Block, count: u32) -> Option<Block> {
+    let mut last = first;
+    for _ in 1..count {
+        last = last.next()?;
+    }
+    last.next().is_none().then_some(last)
 }
 
 /// Links blocks `first..end` of `size` bytes of the slab at `base`, lowest first.

@@ -10,6 +10,7 @@ use crate::class::Class;
 use crate::heap::Heap;
 use crate::layout::{PAGE, PAGES_PER_GRANULE};
 use crate::slab::{Slab, State};
+use crate::stop::{Fault, stop};
 use crate::sync::{Relaxed, Token};
 use crate::tide::Reach;
 use neap_os::vm::Vm;
@@ -134,7 +135,13 @@ impl<V: Vm> Heap<V> {
         let base = self.window().granule_base(granule);
         slab.drain(base);
         let mut map = FreeMap([0; WORDS]);
+        let mut listed = 0;
         for block in block::iter(slab.local.get()) {
+            // A block that was freed twice may have closed the list to a ring.
+            listed += 1;
+            if listed > class.capacity() {
+                stop(Fault::DoubleFree, block.address(), Some(class));
+            }
             map.mark(((block.address() - base) / class.size()) as u32);
         }
         let fresh = slab.fresh();

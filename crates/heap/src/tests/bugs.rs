@@ -4,6 +4,7 @@
 
 use super::action::Action;
 use super::oracle::{Setup, World};
+use crate::class::Class;
 use crate::heap::Heap;
 use crate::local::Local;
 use crate::options::Setting;
@@ -270,4 +271,52 @@ fn an_aligned_mapping_that_cannot_be_trimmed_is_whole_or_none() {
             ],
         );
     }
+}
+
+/// Frees the first, the second and again the first of `blocks`: a ring, which no look at the first block
+/// of a list can see.
+fn free_in_a_ring(heap: &Heap<Sim>, local: &Local, blocks: &[usize]) {
+    for n in [0, 1, 0] {
+        // SAFETY: blocks of the heap, of which nobody uses the contents; the third free is the misuse.
+        unsafe { heap.free(local, blocks[n]) };
+    }
+}
+
+fn simulated_heap(local: &Local) -> Box<Heap<Sim>> {
+    let heap = Box::new(Heap::new(Sim::new()));
+    heap.open(local, Backend::Mmap, false, &[heap.vm.arena_hint()])
+        .expect("a heap");
+    heap
+}
+
+/// The walk to the end of a remote list never ended when a double free had made it a ring.
+#[test]
+#[should_panic(expected = "double free")]
+fn a_remote_list_that_is_a_ring_is_a_double_free() {
+    let (owner, other) = (Box::new(Local::new()), Box::new(Local::new()));
+    let heap = simulated_heap(&owner);
+    let blocks: Vec<usize> = (0..20).filter_map(|_| heap.allocate(&owner, 100)).collect();
+    // The second thread needs a record of its own to have an outbox.
+    assert!(heap.allocate(&other, 1000).is_some());
+    free_in_a_ring(&heap, &other, &blocks);
+    heap.finish_thread(&other);
+    // What lies ready in the owner's hand goes on its local list, behind which the remote list is to come.
+    heap.finish_thread(&owner);
+}
+
+/// The sweep's walk over the local list of a shelved slab never ended when a double free had made it a ring.
+#[test]
+#[should_panic(expected = "double free")]
+fn a_swept_list_that_is_a_ring_is_a_double_free() {
+    let (owner, other) = (Box::new(Local::new()), Box::new(Local::new()));
+    let heap = simulated_heap(&owner);
+    let class = Class::of_size(5000);
+    let blocks: Vec<usize> = (0..class.capacity())
+        .filter_map(|_| heap.allocate(&owner, 5000))
+        .collect();
+    heap.finish_thread(&owner);
+    // The full slab is nobody's now, and the other thread's from the first free on.
+    free_in_a_ring(&heap, &other, &blocks);
+    heap.finish_thread(&other);
+    heap.trim(&other);
 }
