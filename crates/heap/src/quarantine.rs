@@ -37,7 +37,7 @@ impl Quarantine {
 /// Runs and extents that wait, at most, and their bytes: what a program has freed of them and could still
 /// be told to have written to.
 const LARGE_BLOCKS: usize = 64;
-pub(crate) const LARGE_BYTES: usize = 32 << 20;
+pub(crate) const LARGE_BYTES: usize = 8 << 20;
 
 struct Cell {
     address: AtomicUsize,
