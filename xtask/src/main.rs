@@ -6,6 +6,8 @@
 mod artifacts;
 mod bench;
 mod dist;
+mod fuzz;
+mod sanitize;
 mod test;
 mod tidy;
 
@@ -25,6 +27,9 @@ usage: cargo xtask VERB
   dist                     lay out target/dist: bin, lib, manual pages, completions
   install --prefix P       copy target/dist to P
   bench ARGS...            measure neap and its rivals; ARGS --help says how
+  fuzz [--seconds N] [--keep] [TARGET]
+                           search for inputs that break a promise; --keep adds what was found to fuzz/corpus
+  sanitize                 the heap's tests under AddressSanitizer
   ci                       test, fmt, clippy and tidy
 ";
 
@@ -39,6 +44,8 @@ fn main() -> ExitCode {
             println!("{}\n{}", built.library.display(), built.command.display());
         }),
         Some("bench") => bench::run(&rest),
+        Some("fuzz") => fuzz::run(&words),
+        Some("sanitize") => sanitize::run(),
         Some("test") => test::Plan::parse(&words).and_then(test::run),
         Some("tidy") => tidy::run(&words),
         Some("dist") => dist::lay_out().map(|to| println!("{}", to.display())),

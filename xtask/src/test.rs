@@ -75,6 +75,15 @@ fn models() -> Outcome<Command> {
     Ok(models)
 }
 
+/// Every input that a fuzzer has found worth keeping, once more. A workspace of its own, with its own folder.
+fn replay() -> Outcome<Command> {
+    let mut replay = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    replay.args(["test", "--release", "--locked", "--manifest-path"]);
+    replay.arg(artifacts::root().join("fuzz/Cargo.toml"));
+    replay.arg("--target-dir").arg(artifacts::target()?.join("fuzz"));
+    Ok(replay)
+}
+
 /// Builds what the tests need and runs them all, to the last one even when some fail.
 pub(crate) fn run(plan: Plan) -> Outcome {
     let built = artifacts::build()?;
@@ -84,6 +93,7 @@ pub(crate) fn run(plan: Plan) -> Outcome {
     workspace.args(["--workspace", "--no-fail-fast"]);
     let mut steps = vec![workspace];
     if plan.reach == Reach::All {
+        steps.push(replay()?);
         steps.push(models()?);
     }
     let mut tally = Tally::default();
