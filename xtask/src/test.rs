@@ -69,8 +69,10 @@ impl Tally {
 /// their own: the flag would have everything else built again.
 fn models() -> Outcome<Command> {
     let mut models = cargo("test");
-    models.args(["-p", "neap-heap", "--release", "--test", "loom"]);
+    models.args(["-p", "neap-heap", "--release", "--lib"]);
     models.env("RUSTFLAGS", "--cfg loom");
+    models.env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true");
+    models.env("CARGO_PROFILE_RELEASE_LTO", "off");
     models.env("CARGO_TARGET_DIR", artifacts::target()?.join("loom"));
     Ok(models)
 }

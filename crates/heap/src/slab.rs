@@ -42,16 +42,17 @@ pub(crate) enum State {
     Checked = 4,
 }
 
-/// The word shared by all threads: list of remotely freed blocks, their count, the state.
+/// The word shared by all threads: list of remotely freed blocks, their count, the state, the class. That
+/// a slab lies on the shelf of a class is told by this one word: two words could be of two lives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Remote(u64);
 
 impl Remote {
-    const fn new(state: State) -> Remote {
-        Remote((state as u64) << 32)
+    const fn new(state: State, class: Class) -> Remote {
+        Remote((state as u64) << 32 | (class.number() as u64) << 40)
     }
     pub(crate) const fn state(self) -> State {
-        match self.0 >> 32 {
+        match self.0 >> 32 & 0xff {
             1 => State::Owned,
             2 => State::Full,
             3 => State::Shelved,
@@ -63,7 +64,15 @@ impl Remote {
         (self.0 >> 16 & 0xffff) as u32
     }
     const fn with_state(self, state: State) -> Remote {
-        Remote(self.0 & 0xffff_ffff | (state as u64) << 32)
+        Remote(self.0 & !(0xff << 32) | (state as u64) << 32)
+    }
+    /// The same slab without a remote list.
+    const fn emptied(self) -> Remote {
+        Remote(self.0 & !0xffff_ffff)
+    }
+    /// Whether the slab lies on the shelf of `class`.
+    pub(crate) const fn is_shelved(self, class: Class) -> bool {
+        self.0 >> 32 == Remote::new(State::Shelved, class).0 >> 32
     }
     /// The first remote block of the slab at `base`.
     pub(crate) fn head(self, base: usize) -> Option<Block> {
@@ -193,13 +202,13 @@ impl Slab {
         self.swept_free.store(0, Relaxed);
         self.disarm();
         self.owner.store(owner, Relaxed);
-        self.remote.store(Remote::new(State::Owned).0, Release);
+        self.remote.store(Remote::new(State::Owned, class).0, Release);
     }
 
     /// Makes a slab in checking mode. Its blocks are recorded elsewhere.
     pub(crate) fn take_checked(&self, class: Class) {
         self.take(class, 0);
-        self.remote.store(Remote::new(State::Checked).0, Release);
+        self.remote.store(Remote::new(State::Checked, class).0, Release);
     }
 
     /// Makes an empty slab a free granule again. The caller owns it.
@@ -208,7 +217,7 @@ impl Slab {
         self.owner.store(0, Relaxed);
         self.local.set(None);
         self.class.store(0, Relaxed);
-        self.remote.store(Remote::new(State::None).0, Release);
+        self.remote.store(0, Release);
     }
 
     /// Blocks in use now: the countdown taken into account.
@@ -334,10 +343,9 @@ impl Slab {
         }
         let mut old = self.remote();
         loop {
-            let emptied = Remote::new(old.state());
             match self
                 .remote
-                .compare_exchange_weak(old.0, emptied.0, AcqRel, Acquire)
+                .compare_exchange_weak(old.0, old.emptied().0, AcqRel, Acquire)
             {
                 Ok(_) => break,
                 Err(now) => old = Remote(now),
@@ -361,7 +369,7 @@ impl Slab {
     /// nobody can push another.
     pub(crate) fn forget_remote(&self) {
         debug_assert!(self.remote().state() == State::Owned && self.used() == self.remote().count());
-        self.remote.store(Remote::new(State::Owned).0, Relaxed);
+        self.remote.store(self.remote().emptied().0, Relaxed);
         self.arm(0, false);
     }
 
@@ -373,10 +381,10 @@ impl Slab {
         self.used.store(self.class().map_or(0, Class::capacity), Relaxed);
         // Cleared first: once the word says FULL another thread may write its own name.
         self.owner.store(0, Relaxed);
-        let before = Remote::new(from).0;
+        let before = self.remote().emptied().with_state(from);
         if self
             .remote
-            .compare_exchange(before, Remote::new(State::Full).0, AcqRel, Relaxed)
+            .compare_exchange(before.0, before.with_state(State::Full).0, AcqRel, Relaxed)
             .is_ok()
         {
             return true;

@@ -318,8 +318,14 @@ impl<V: Vm> Heap<V> {
                     self.new_granule(local)?
                 }
             };
-            self.window().slab(granule).take(class, 0);
+            let slab = self.window().slab(granule);
+            slab.take(class, 0);
+            // Before others see it: a slab without a block in use has no place on a shelf.
+            let block = slab.take_one(self.window().granule_base(granule));
             self.shelve_as(local.token(), class, granule);
+            if let Some(block) = block {
+                return Some(block.address());
+            }
         }
     }
 
@@ -511,10 +517,9 @@ impl<V: Vm> Heap<V> {
         {
             let open = self.shelf(class).open(self.window(), token);
             // Under the shelf's lock a slab of this class that says SHELVED stays so; one that was
-            // taken meanwhile says something else.
-            let before = slab.class();
+            // taken meanwhile, and perhaps put on another class's shelf, says something else.
             let remote = slab.remote();
-            if remote.state() != State::Shelved || before != Some(class) || slab.class() != before {
+            if !remote.is_shelved(class) {
                 return;
             }
             let free = slab.shelf_free.load(Relaxed) + remote.count();

@@ -9,7 +9,7 @@ use crate::heap::Heap;
 use crate::helper::{ALIVE, NONE};
 use crate::layout::PAGE;
 use crate::local::{Local, Thread};
-use crate::sync::{AcqRel, Acquire, Relaxed, Release, Token, futex, spin_loop, thread};
+use crate::sync::{AcqRel, Acquire, Relaxed, Release, SeqCst, Token, fence, futex, spin_loop, thread};
 use crate::tide::Reach;
 use core::time::Duration;
 use neap_abi::Call;
@@ -125,6 +125,8 @@ impl<V: Vm> Heap<V> {
     pub fn hold_helper(&self) {
         let helper = &self.tide.helper;
         helper.holds.fetch_add(1, AcqRel);
+        // Either whoever starts one sees the hold, or we see that one is being started.
+        fence(SeqCst);
         helper.bell.fetch_add(1, Release);
         futex::wake(&helper.bell, 1);
         while helper.state.load(Acquire) != NONE || helper.tid.load(Acquire) != 0 {
@@ -165,6 +167,7 @@ impl Heap<Linux> {
             return;
         }
         // A hold that came before the exchange does not wait for us, one that came after does.
+        fence(SeqCst);
         if helper.holds.load(Acquire) != 0 {
             helper.state.store(NONE, Release);
             return;

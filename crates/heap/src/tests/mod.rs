@@ -7,19 +7,27 @@
 //!
 //! The fuzzer (`fuzz/`) feeds the same actions to the same oracle, by the feature `fuzzing`.
 
+#[cfg(not(loom))]
 mod action;
+#[cfg(not(loom))]
 mod cloth;
+#[cfg(not(loom))]
 mod nudge;
+#[cfg(not(loom))]
 mod oracle;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod bugs;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod failure;
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod property;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod stress;
 
+#[cfg(not(loom))]
 pub use action::Action;
+#[cfg(not(loom))]
 pub use oracle::{Setup, play};
