@@ -193,8 +193,9 @@ impl Direct {
     }
 
     /// Frees the block at `address`, to be unmapped by [`Direct::unmap_waiting`]. Returns its bytes, which are
-    /// dirt from now on; `None`, and nothing has happened, if it is small, there is none, or too many wait.
-    pub(crate) fn put_off(&self, address: usize) -> Option<usize> {
+    /// dirt: `count` counts them before anybody can unmap them. `None`, and nothing has happened, if it is
+    /// small, there is none, or too many wait.
+    pub(crate) fn put_off(&self, address: usize, count: impl FnOnce(usize)) -> Option<usize> {
         if self.length(address)? < WAITING_MIN {
             return None;
         }
@@ -206,6 +207,7 @@ impl Direct {
             place.address.store(EMPTY, Release);
             return None;
         };
+        count(bytes);
         place.bytes.store(bytes, Relaxed);
         place.address.store(address, Release);
         Some(bytes)
@@ -352,17 +354,17 @@ mod tests {
         let tally = Tally::new();
         let direct = std::boxed::Box::leak(std::boxed::Box::new(Direct::new()));
         let small = direct.take(&sim, &tally, WAITING_MIN - PAGE, 1).unwrap();
-        assert_eq!(direct.put_off(small), None);
+        assert_eq!(direct.put_off(small, |_| {}), None);
         let blocks: std::vec::Vec<usize> = (0..=WAITING)
             .map(|_| direct.take(&sim, &tally, WAITING_MIN, 1).unwrap())
             .collect();
         for block in &blocks[..WAITING] {
-            assert_eq!(direct.put_off(*block), Some(WAITING_MIN));
-            assert_eq!(direct.put_off(*block), None);
+            assert_eq!(direct.put_off(*block, |_| {}), Some(WAITING_MIN));
+            assert_eq!(direct.put_off(*block, |_| {}), None);
             assert_eq!(direct.length(*block), None);
             assert!(!direct.give_back(&sim, &tally, *block));
         }
-        assert_eq!(direct.put_off(blocks[WAITING]), None);
+        assert_eq!(direct.put_off(blocks[WAITING], |_| {}), None);
         assert_eq!(direct.walk(), (2, 2 * WAITING_MIN - PAGE));
         assert_eq!(direct.unmap_waiting(&sim, &tally), WAITING * WAITING_MIN);
         assert_eq!(direct.unmap_waiting(&sim, &tally), 0);

@@ -265,15 +265,18 @@ impl<V: Vm> Heap<V> {
         if length != 0 {
             self.usable_sealed(address, length, None);
         }
+        let count = |bytes| {
+            self.ground.soil(bytes / PAGE);
+        };
         // More than the helper lets lie, so it will come.
         if length > self.options.trim_threshold.get()
             && self.helped()
             && self.window().is_open()
             // Once unmapped, a late write ends the program there and then.
             && !self.checking()
-            && let Some(bytes) = self.direct.put_off(address)
+            && self.direct.put_off(address, count).is_some()
         {
-            self.soiled(local, self.ground.soil(bytes / PAGE));
+            self.soiled(local, self.ground.dirty.load(Relaxed));
             return;
         }
         if !self.direct.give_back(&self.vm, &self.tally, address) {
