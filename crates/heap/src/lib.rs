@@ -39,6 +39,8 @@ mod bits;
 
 mod tally;
 
+mod stop;
+
 mod slab;
 
 mod granules;
@@ -62,8 +64,6 @@ mod outbox;
 mod fork;
 
 mod local;
-
-mod stop;
 
 mod direct;
 

@@ -59,6 +59,39 @@ fn hands(local: &Local) -> impl Iterator<Item = (Class, Option<Block>)> {
     Class::all().map(|class| (class, local.place_for(class).0.get()))
 }
 
+/// The slab's blocks in hands and outboxes. Returns how many there are.
+fn verify_ready(
+    locals: &[&Local],
+    granule: u32,
+    base: usize,
+    class: Class,
+    fresh: u32,
+    met: &mut Met,
+) -> u32 {
+    let mut ready = 0;
+    for local in locals {
+        for (_, first) in hands(local).filter(|(of, _)| *of == class) {
+            for block in block::iter(first).filter(|block| block.address().wrapping_sub(base) < GRANULE) {
+                met.meet("ready", base, class, fresh, block);
+                ready += 1;
+            }
+        }
+        let parcels = local
+            .thread()
+            .into_iter()
+            .flat_map(|thread| thread.outbox.parcels());
+        for parcel in parcels.filter(|parcel| parcel.granule == granule) {
+            let waiting = met.walk("outbox", base, class, fresh, Some(parcel.first));
+            assert_eq!(
+                waiting, parcel.count,
+                "slab {granule}: a parcel is as long as its count"
+            );
+            ready += waiting;
+        }
+    }
+    ready
+}
+
 impl<V: Vm> Heap<V> {
     pub(super) fn verify_slabs(&self, locals: &[&Local], found: &mut Verified) {
         self.verify_hands(locals);
@@ -176,27 +209,7 @@ impl<V: Vm> Heap<V> {
                 "shelved slab {granule}: an empty slab leaves the shelf"
             );
         }
-        let mut ready = 0;
-        for local in locals {
-            for (_, first) in hands(local).filter(|(of, _)| *of == class) {
-                for block in block::iter(first).filter(|block| block.address().wrapping_sub(base) < GRANULE) {
-                    met.meet("ready", base, class, fresh, block);
-                    ready += 1;
-                }
-            }
-            let parcels = local
-                .thread()
-                .into_iter()
-                .flat_map(|thread| thread.outbox.parcels());
-            for parcel in parcels.filter(|parcel| parcel.granule == granule) {
-                let waiting = met.walk("outbox", base, class, fresh, Some(parcel.first));
-                assert_eq!(
-                    waiting, parcel.count,
-                    "slab {granule}: a parcel is as long as its count"
-                );
-                ready += waiting;
-            }
-        }
+        let ready = verify_ready(locals, granule, base, class, fresh, &mut met);
         assert!(
             handed + ready <= used,
             "slab {granule}: blocks handed back or ready count as used"
