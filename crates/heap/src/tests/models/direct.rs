@@ -18,8 +18,7 @@ fn with_blocks(sizes: &[usize]) -> &'static Set {
     set
 }
 
-/// *Fails with* an entry whose length is written after its address; with a place taken without the
-/// compare-and-swap.
+/// *Fails with* a place taken without the compare-and-swap.
 #[test]
 fn blocks_come_go_and_grow_at_the_same_time() {
     explore(
@@ -54,7 +53,7 @@ fn blocks_come_go_and_grow_at_the_same_time() {
 
 /// A block that one thread made is found by the one that was given it.
 ///
-/// *Fails with* an entry written by a relaxed store of its address, and read so.
+/// *Fails with* a place taken without the compare-and-swap.
 #[test]
 fn a_block_is_found_by_who_was_given_it() {
     explore(

@@ -12,8 +12,8 @@ fn free_in_handler(set: &Set, who: usize, n: usize) {
     unsafe { set.heap.free_slow(set.local(who), address) };
 }
 
-/// *Fails with* a queue that is taken by a load and a store; with a block whose link is written after
-/// it can be seen.
+/// *Fails with* a queue that is taken by a load and a store; with a block put into it by a relaxed
+/// operation.
 #[test]
 fn what_handlers_freed_is_freed_once_by_whoever_comes_next() {
     explore(

@@ -38,7 +38,7 @@ impl Scene {
     }
 }
 
-/// *Fails with* `start_helper` that does not look at the holds again after it has said ALIVE.
+/// *Fails with* `start_helper` that does not look at the holds again after it has said ALIVE; without its fence.
 #[test]
 fn no_helper_lives_while_it_is_held() {
     explore(

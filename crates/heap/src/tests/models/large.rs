@@ -6,7 +6,7 @@
 use super::set::{Set, explore};
 use crate::tide::Reach;
 
-/// *Fails with* a run's length found by where its neighbour begins (as it once was).
+/// *Fails with* a run that clears its neighbour's length when it begins.
 #[test]
 fn a_run_is_as_long_as_it_was_while_its_neighbours_come_and_go() {
     explore(
@@ -19,7 +19,7 @@ fn a_run_is_as_long_as_it_was_while_its_neighbours_come_and_go() {
         &[
             |set| {
                 set.free(1, 0);
-                set.take(1, 10, 290_000);
+                set.take(1, 10, 300_000);
             },
             |set| set.free(2, 2),
             |set| {
@@ -35,7 +35,7 @@ fn a_run_is_as_long_as_it_was_while_its_neighbours_come_and_go() {
 
 /// The window grows in one thread; another is given a block of the new part, whose records it has never seen.
 ///
-/// *Fails with* the limit raised before the records are there.
+/// *Fails with* a limit that is not raised.
 #[test]
 fn a_block_beyond_the_old_limit_is_found_by_who_was_given_it() {
     explore(
@@ -56,7 +56,7 @@ fn a_block_beyond_the_old_limit_is_found_by_who_was_given_it() {
     );
 }
 
-/// *Fails with* pages put back into the map of free ones before they are discarded.
+/// *Fails with* pages that stay in the map of free ones while they are discarded.
 #[test]
 fn pages_are_taken_while_the_tide_discards_their_neighbours() {
     explore(

@@ -68,7 +68,7 @@ fn a_thread_ends_while_others_free_its_last_blocks() {
 #[test]
 fn a_slab_is_swept_while_its_last_blocks_come_back() {
     explore(
-        1,
+        2,
         shelved,
         &[sweep, |set| set.free(1, 0), |set| set.free(2, 1)],
         nothing_left,
@@ -129,7 +129,7 @@ fn a_slab_that_was_born_again_is_not_retired_by_who_comes_late() {
     );
 }
 
-/// *Fails with* `abandon_full` when a block has come back.
+/// *Fails with* `abandon_full` that does not look for blocks that have come back.
 #[test]
 fn a_shelf_that_runs_dry_loses_no_block_that_comes_back_meanwhile() {
     explore(

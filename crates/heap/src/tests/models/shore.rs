@@ -17,7 +17,10 @@ use std::vec::Vec;
 
 /// Tables and window, as far apart as `crate::window` has them; a window of 1 GiB.
 const WINDOW: usize = 257 << 30;
-const MAPPINGS: usize = 1 << 30;
+const MAPPINGS: usize = 4 << 30;
+/// From one mapping to the next, a Fibonacci number of pages: `crate::direct` looks for them all in the same
+/// few places, for its hash multiplies by the golden ratio.
+const APART: usize = 46_368 * PAGE;
 const PROPS: usize = 1 << 30;
 
 pub(crate) struct Shore {
@@ -77,7 +80,8 @@ impl Shore {
 
     fn next(&self, len: usize) -> Span {
         let span = Span::new(self.mapping.get(), len.next_multiple_of(PAGE)).expect("in the range");
-        self.mapping.set(span.end() + PAGE);
+        self.mapping.set(span.base() + APART);
+        assert!(len <= APART && self.mapping.get() < self.base + WINDOW + MAPPINGS);
         span
     }
 }
