@@ -180,7 +180,7 @@ impl<V: Vm> Heap<V> {
     /// As [`Heap::publish_sometimes`], also when nobody is known to read.
     #[cold]
     pub(crate) fn publish_if_due(&self) {
-        let now = neap_os::clock::monotonic_coarse_ns();
+        let now = crate::sync::clock::monotonic_coarse_ns();
         let due = self.tide.publish_ns.load(Relaxed);
         if now < due
             || self
@@ -191,9 +191,9 @@ impl<V: Vm> Heap<V> {
         {
             return;
         }
-        let begin = neap_os::clock::monotonic_ns();
+        let begin = crate::sync::clock::monotonic_ns();
         self.publish();
-        let took = neap_os::clock::monotonic_ns().saturating_sub(begin);
+        let took = crate::sync::clock::monotonic_ns().saturating_sub(begin);
         self.tide
             .publish_ns
             .store(now + PAUSE_NS.max(took * 100), Relaxed);

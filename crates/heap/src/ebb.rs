@@ -32,14 +32,14 @@ impl<V: Vm> Heap<V> {
     /// A portion of a tick, for a slow path that must not take long: ends after about `ns` nanoseconds, to
     /// be continued by the next one. Says whether the tick is complete.
     pub(crate) fn tick_a_portion(&self, token: Token, ns: u64) -> bool {
-        let end = neap_os::clock::monotonic_ns() + ns;
+        let end = crate::sync::clock::monotonic_ns() + ns;
         loop {
             let given = self.pass(token, Reach::Old, PORTION);
             if self.tide.next_chunk.load(Relaxed) == 0 && !self.tide.sweeping.load(Relaxed) {
                 return true;
             }
             // Nothing, and yet not complete: another thread is at it.
-            if given == 0 || neap_os::clock::monotonic_ns() >= end {
+            if given == 0 || crate::sync::clock::monotonic_ns() >= end {
                 return false;
             }
         }

@@ -182,6 +182,16 @@ pub(crate) fn spin_loop() {
     }
 }
 
+/// `neap_os::clock`: time stands still, for a model must go the same way each time.
+pub(crate) mod clock {
+    pub(crate) fn monotonic_ns() -> u64 {
+        1
+    }
+    pub(crate) fn monotonic_coarse_ns() -> u64 {
+        1
+    }
+}
+
 /// `neap_os::futex`: whoever sleeps was told to by a value that was still there.
 pub(crate) mod futex {
     use super::{AtomicU32, Kind, Object, Ordering, object, spin_loop};

@@ -7,7 +7,8 @@
 
 #[cfg(all(test, loom))]
 pub(crate) use crate::model::{
-    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence, futex, spin_loop, thread,
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, clock, fence, futex, spin_loop,
+    thread,
 };
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 #[cfg(not(all(test, loom)))]
@@ -16,7 +17,7 @@ pub(crate) use core::{
     sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence},
 };
 #[cfg(not(all(test, loom)))]
-pub(crate) use neap_os::{futex, thread};
+pub(crate) use neap_os::{clock, futex, thread};
 
 /// Names a thread to the locks: never 0. Two threads may share a token only if their thread-local
 /// blocks are a multiple of 128 GiB apart; a lock then takes one for the other, which costs a

@@ -105,7 +105,7 @@ impl<V: Vm> Heap<V> {
             }
             thread.until_tick.set(LOOK_EVERY);
         }
-        let now = neap_os::clock::monotonic_coarse_ns();
+        let now = crate::sync::clock::monotonic_coarse_ns();
         let due = self.tide.due_ns.load(Relaxed);
         if now < due {
             return;
