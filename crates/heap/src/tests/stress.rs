@@ -5,7 +5,7 @@
 
 use crate::heap::Heap;
 use crate::local::Local;
-use crate::sync::{Acquire, AtomicBool, AtomicUsize, Relaxed, Release, Token};
+use crate::sync::{AcqRel, Acquire, AtomicBool, AtomicUsize, Relaxed, Release, Token};
 use crate::tide::Reach;
 use neap_abi::Backend;
 use neap_os::linux::Linux;
@@ -128,7 +128,7 @@ fn exchange<V: Vm>(heap: &Heap<V>, threads: usize, lives: usize, steps: usize) {
                         let local = Box::new(Local::new());
                         for step in 0..steps {
                             let block = take(heap, &local, random.size());
-                            let before = places[random.below(places.len())].swap(block, Acquire);
+                            let before = places[random.below(places.len())].swap(block, AcqRel);
                             if before != 0 {
                                 put(heap, &local, before);
                             }
@@ -324,7 +324,7 @@ fn checked_blocks_change_hands_too() {
                 let mut random = Random(31 + n);
                 for _ in 0..rounds(2000) {
                     let block = take(heap, &local, random.size());
-                    if let before @ 1.. = table[random.below(table.len())].swap(block, Acquire) {
+                    if let before @ 1.. = table[random.below(table.len())].swap(block, AcqRel) {
                         put(heap, &local, before);
                     }
                 }
