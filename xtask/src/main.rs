@@ -29,7 +29,8 @@ usage: cargo xtask VERB
   bench ARGS...            measure neap and its rivals; ARGS --help says how
   fuzz [--seconds N] [--keep] [TARGET]
                            search for inputs that break a promise; --keep adds what was found to fuzz/corpus
-  sanitize                 the heap's tests under AddressSanitizer
+  sanitize [address|thread]
+                           the heap's tests under AddressSanitizer, its threads under ThreadSanitizer
   ci                       test, fmt, clippy and tidy
 ";
 
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         }),
         Some("bench") => bench::run(&rest),
         Some("fuzz") => fuzz::run(&words),
-        Some("sanitize") => sanitize::run(),
+        Some("sanitize") => sanitize::run(&words),
         Some("test") => test::Plan::parse(&words).and_then(test::run),
         Some("tidy") => tidy::run(&words),
         Some("dist") => dist::lay_out().map(|to| println!("{}", to.display())),
