@@ -14,6 +14,7 @@ use crate::linux::{Linux, anonymous};
 use crate::lock::{self, When};
 use crate::name::name_mapping;
 use crate::residency::residency;
+use crate::seal::seal;
 use crate::syscall::{Call, syscall2, syscall3, syscall4, syscall5};
 use crate::thread;
 use crate::unit::{Bytes, Span};
@@ -21,12 +22,6 @@ use crate::vm::{Protection, Vm};
 use core::ffi::CStr;
 use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::AtomicU32;
-
-const MEMFD_CREATE: Call = Call(if cfg!(target_arch = "x86_64") { 319 } else { 279 });
-const IOCTL: Call = Call(if cfg!(target_arch = "x86_64") { 16 } else { 29 });
-const USERFAULTFD: Call = Call(if cfg!(target_arch = "x86_64") { 323 } else { 282 });
-const CACHESTAT: Call = Call(451);
-const MSEAL: Call = Call(462);
 
 const PROT_READ_WRITE: usize = 3;
 const MAP_FIXED_NOREPLACE: usize = 0x10_0000;
@@ -112,7 +107,7 @@ impl Attempt {
             Attempt::Userfaultfd => userfaultfd(),
             Attempt::Break => move_break(),
             Attempt::Clone => clone(),
-            Attempt::Seal => seal(),
+            Attempt::Seal => seal_page(),
             Attempt::Collapse => on_pages(2 * HUGE, collapse),
             _ => on_pages(PAGES * page_size(), |span| self.make_on(span)),
         }
@@ -248,7 +243,7 @@ fn memfd() -> Result<Fd, Errno> {
     const MFD_CLOEXEC: usize = 1;
     let name: &CStr = c"neap-attempt";
     // SAFETY: (1) reads the C string and opens a descriptor.
-    let fd = unsafe { syscall2(MEMFD_CREATE, name.as_ptr().expose_provenance(), MFD_CLOEXEC)? };
+    let fd = unsafe { syscall2(Call::MEMFD_CREATE, name.as_ptr().expose_provenance(), MFD_CLOEXEC)? };
     Ok(Fd(i32::try_from(fd).unwrap_or(-1)))
 }
 
@@ -258,7 +253,7 @@ fn cachestat() -> Result<(), Errno> {
     // SAFETY: (1) reads two u64 of `range` and writes five to `counts`, which live through the call.
     let outcome = unsafe {
         syscall4(
-            CACHESTAT,
+            Call::CACHESTAT,
             fd.argument(),
             range.as_ptr().expose_provenance(),
             counts.as_mut_ptr().expose_provenance(),
@@ -272,20 +267,20 @@ fn cachestat() -> Result<(), Errno> {
 fn userfaultfd() -> Result<(), Errno> {
     const USER_MODE_ONLY_CLOEXEC: usize = 1 | 0o2_000_000;
     // SAFETY: (1) opens a descriptor.
-    let fd = unsafe { syscall2(USERFAULTFD, USER_MODE_ONLY_CLOEXEC, 0)? };
+    let fd = unsafe { syscall2(Call::USERFAULTFD, USER_MODE_ONLY_CLOEXEC, 0)? };
     close(Fd(i32::try_from(fd).unwrap_or(-1)));
     Ok(())
 }
 
-fn seal() -> Result<(), Errno> {
+fn seal_page() -> Result<(), Errno> {
     let page = Linux.map(Bytes(page_size()))?;
-    // SAFETY: (1) forbids changes of a mapping that nobody else knows.
-    let outcome = unsafe { syscall3(MSEAL, page.base(), page.len(), 0) };
+    // SAFETY: (1) mapped above and known to nobody: it stays until the process ends.
+    let outcome = unsafe { seal(page) };
     if outcome.is_err() {
         // SAFETY: (1, 2) mapped above, used by nobody.
         unsafe { Linux.unmap(page)? };
     }
-    outcome.map(|_| ())
+    outcome
 }
 
 fn collapse(span: Span) -> Result<(), Errno> {
@@ -353,7 +348,7 @@ fn scan(fd: Fd, page: Span) -> Result<(), Errno> {
     // SAFETY: (1) reads and writes the 96 bytes of `words` and at most one region of `regions`.
     unsafe {
         syscall3(
-            IOCTL,
+            Call::IOCTL,
             fd.argument(),
             PAGEMAP_SCAN,
             words.as_mut_ptr().expose_provenance(),

@@ -58,6 +58,8 @@ pub mod residency;
 
 pub mod lock;
 
+pub mod seal;
+
 pub mod sync;
 
 pub mod name;

@@ -39,13 +39,21 @@ calls! {
     MUNMAP = 11, 215;
     BRK = 12, 214;
     RT_SIGPROCMASK = 14, 135;
+    IOCTL = 16, 29;
+    PREAD64 = 17, 67;
     MREMAP = 25, 216;
     MSYNC = 26, 227;
     MINCORE = 27, 232;
     MADVISE = 28, 233;
+    SHMGET = 29, 194;
+    SHMAT = 30, 196;
+    SHMCTL = 31, 195;
     GETPID = 39, 172;
     CLONE = 56, 220;
     EXIT = 60, 93;
+    SHMDT = 67, 197;
+    FCNTL = 72, 25;
+    FTRUNCATE = 77, 46;
     GETUID = 102, 174;
     GETEUID = 107, 175;
     MLOCK = 149, 228;
@@ -54,14 +62,27 @@ calls! {
     MUNLOCKALL = 152, 231;
     PRCTL = 157, 167;
     GETTID = 186, 178;
+    READAHEAD = 187, 213;
     FUTEX = 202, 98;
+    FADVISE64 = 221, 223;
     TGKILL = 234, 131;
     OPENAT = 257, 56;
+    SYNC_FILE_RANGE = 277, 84;
+    FALLOCATE = 285, 47;
     PRLIMIT64 = 302, 261;
     PROCESS_VM_READV = 310, 270;
+    PROCESS_VM_WRITEV = 311, 271;
+    MEMFD_CREATE = 319, 279;
+    USERFAULTFD = 323, 282;
     MLOCK2 = 325, 284;
+    PKEY_MPROTECT = 329, 288;
+    PKEY_ALLOC = 330, 289;
+    PKEY_FREE = 331, 290;
     PIDFD_OPEN = 434, 434;
     PROCESS_MADVISE = 440, 440;
+    MEMFD_SECRET = 447, 447;
+    CACHESTAT = 451, 451;
+    MSEAL = 462, 462;
 }
 
 /// Splits the kernel's answer: -4095 to -1 are error numbers, everything else is a value.

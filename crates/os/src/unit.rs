@@ -1,4 +1,4 @@
-//! Units of memory: [`Bytes`], [`Pages`], [`PageNo`] and [`Span`].
+//! Units of memory: [`Bytes`], [`Pages`], [`HugePage`], [`PageNo`] and [`Span`].
 //!
 //! Owns the checked arithmetic on addresses and lengths. Never makes a system call and never
 //! dereferences an address. A `Span` never wraps around the end of the address space.
@@ -59,6 +59,48 @@ impl Pages {
             Some(n) => Some(Bytes(n)),
             None => None,
         }
+    }
+}
+
+/// A huge page's size. Which there are depends on the processor and the kernel: /sys/kernel/mm/hugepages.
+/// One that is not there is `EINVAL` from the call that asks for it, an empty pool `ENOMEM`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct HugePage {
+    /// The base-2 logarithm of the bytes, or 0.
+    log2: u32,
+}
+
+impl HugePage {
+    /// The machine's default (Hugepagesize in /proc/meminfo).
+    pub const DEFAULT: HugePage = HugePage { log2: 0 };
+    /// 2 MiB, on `x86_64` and on aarch64 with pages of 4 KiB.
+    pub const MIB_2: HugePage = HugePage { log2: 21 };
+    /// 1 GiB, likewise.
+    pub const GIB_1: HugePage = HugePage { log2: 30 };
+
+    /// A size that is a power of two, 2 bytes or more; `None` for others.
+    #[must_use]
+    pub const fn of(size: Bytes) -> Option<HugePage> {
+        if size.0 < 2 || !size.0.is_power_of_two() {
+            return None;
+        }
+        Some(HugePage {
+            log2: size.0.trailing_zeros(),
+        })
+    }
+    /// The size, or `None` for the default, which the kernel alone knows.
+    #[must_use]
+    pub const fn bytes(self) -> Option<Bytes> {
+        match self.log2 {
+            0 => None,
+            log2 => Some(Bytes(1 << log2)),
+        }
+    }
+    /// As mmap(2), memfd_create(2) and shmget(2) take it beside their HUGETLB flag: six bits from bit 26 on
+    /// (asm-generic/hugetlb_encode.h).
+    #[must_use]
+    pub const fn flags(self) -> usize {
+        (self.log2 as usize) << 26
     }
 }
 
@@ -147,6 +189,23 @@ impl Span {
         Span {
             base,
             len: end - base,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_huge_page_is_flagged_as_the_c_headers_do() {
+        assert_eq!(HugePage::MIB_2.flags(), 0x5400_0000);
+        assert_eq!(HugePage::GIB_1.flags(), 0x7800_0000);
+        assert_eq!(HugePage::DEFAULT.flags(), 0);
+        assert_eq!(HugePage::of(Bytes(1 << 30)), Some(HugePage::GIB_1));
+        assert_eq!(HugePage::MIB_2.bytes(), Some(Bytes(2 << 20)));
+        for odd in [0, 1, 3, 4097] {
+            assert_eq!(HugePage::of(Bytes(odd)), None);
         }
     }
 }
