@@ -54,6 +54,8 @@ mod brk;
 
 pub mod linux;
 
+pub mod mapping;
+
 pub mod residency;
 
 pub mod lock;
