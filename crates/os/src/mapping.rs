@@ -13,7 +13,7 @@ use crate::env::page_size;
 use crate::errno::Errno;
 use crate::fd::Fd;
 use crate::syscall::{Call, syscall2, syscall3, syscall5, syscall6};
-use crate::unit::{Bytes, Span};
+use crate::unit::{Bytes, HugePage, Span};
 use core::ops::BitOr;
 
 /// What may be done with the bytes: a set of rights.
@@ -105,7 +105,6 @@ const MAP_FIXED: u32 = 0x10;
 const MAP_ANONYMOUS: u32 = 0x20;
 const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
-const MAP_HUGE_SHIFT: u32 = 26;
 
 /// The page a mapping is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
@@ -113,39 +112,25 @@ pub enum PageSize {
     /// The kernel's own (4 KiB on `x86_64`), and of a hugetlbfs file, the file's.
     #[default]
     Base,
-    /// 2 MiB from the hugetlb pool (`MAP_HUGETLB`, sizes since 3.8).
-    Huge2M,
-    /// 1 GiB from the hugetlb pool.
-    Huge1G,
-    /// Another size of the hugetlb pool: 2 to this power bytes (16 to 34 exist).
-    Huge(u8),
+    /// From the hugetlb pool (`MAP_HUGETLB`, sizes since 3.8). [`HugePage::DEFAULT`] is refused, because
+    /// only the kernel knows how it rounds lengths.
+    Huge(HugePage),
 }
 
 impl PageSize {
-    /// The size's power of two.
-    #[must_use]
-    pub fn log2(self) -> u32 {
-        match self {
-            PageSize::Base => page_size().trailing_zeros(),
-            PageSize::Huge2M => 21,
-            PageSize::Huge1G => 30,
-            PageSize::Huge(log2) => log2 as u32,
-        }
-    }
-
-    /// The size in bytes; `None` for a power that no address space holds.
+    /// The size in bytes; `None` for the default of the pool.
     #[must_use]
     pub fn bytes(self) -> Option<Bytes> {
-        match 1usize.checked_shl(self.log2()) {
-            Some(bytes) => Some(Bytes(bytes)),
-            None => None,
+        match self {
+            PageSize::Base => Some(Bytes(page_size())),
+            PageSize::Huge(size) => size.bytes(),
         }
     }
 
-    fn flags(self) -> u32 {
+    const fn flags(self) -> u32 {
         match self {
             PageSize::Base => 0,
-            _ => MAP_HUGETLB | ((self.log2() & 0x3f) << MAP_HUGE_SHIFT),
+            PageSize::Huge(size) => MAP_HUGETLB | size.flags() as u32,
         }
     }
 }
@@ -201,7 +186,7 @@ pub struct Request {
 /// # Safety
 /// 1. With [`Place::Over`], the range is the caller's to replace and nothing needs its contents.
 pub unsafe fn map(request: &Request) -> Result<Span, Errno> {
-    let page = request.page.bytes().ok_or(Errno::EINVAL)?.0.max(page_size());
+    let page = request.page.bytes().ok_or(Errno::EINVAL)?.0;
     let len = request.len.round_up(page).ok_or(Errno::ENOMEM)?.0;
     let (address, place) = match request.place {
         Place::Anywhere => (0, 0),

@@ -181,7 +181,7 @@ fn requests_that_cannot_be_met_are_the_kernels_errors() {
         ),
         (
             Request {
-                page: PageSize::Huge(63),
+                page: PageSize::Huge(HugePage::of(Bytes(1 << 45)).unwrap()),
                 ..anonymous(4096)
             },
             Errno::EINVAL,
@@ -196,7 +196,7 @@ fn requests_that_cannot_be_met_are_the_kernels_errors() {
 fn a_huge_page_is_whole_or_the_pool_is_empty() {
     in_child(|| {
         match make(Request {
-            page: PageSize::Huge2M,
+            page: PageSize::Huge(HugePage::MIB_2),
             ..anonymous(1)
         }) {
             Ok(span) => {
