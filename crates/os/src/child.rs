@@ -1,13 +1,15 @@
 //! [`in_child`]: runs a test's body in a forked child, for what would disturb the other tests' process.
 #![allow(unsafe_code)]
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_uint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 unsafe extern "C" {
     fn fork() -> c_int;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
+    fn setresgid(real: c_uint, effective: c_uint, saved: c_uint) -> c_int;
+    fn setresuid(real: c_uint, effective: c_uint, saved: c_uint) -> c_int;
 }
 
 /// How a child ended: `Ok(exit status)` or `Err(signal)`.
@@ -34,4 +36,10 @@ pub(crate) fn end_of_child(body: impl FnOnce()) -> Result<c_int, c_int> {
 /// Runs `body` in a child and fails the test if it panics or is killed by a signal.
 pub(crate) fn in_child(body: impl FnOnce()) {
     assert_eq!(end_of_child(body), Ok(0));
+}
+
+/// Makes this child the user and group `id` for good, without capabilities. False if it may not.
+pub(crate) fn become_user(id: c_uint) -> bool {
+    // SAFETY: changes the credentials of the child that calls it.
+    unsafe { setresgid(id, id, id) == 0 && setresuid(id, id, id) == 0 }
 }

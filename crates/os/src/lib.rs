@@ -62,6 +62,8 @@ pub mod lock;
 
 pub mod seal;
 
+pub mod sysv;
+
 pub mod sync;
 
 pub mod name;
