@@ -33,7 +33,8 @@ impl Key {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Id(pub i32);
 
-/// Who may read and write a segment: the low nine bits of open(2)'s mode. Execution bits mean nothing.
+/// Who may read and write a segment: the low nine bits of open(2)'s mode.
+/// An attachment that may execute needs the execution bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Mode(u16);
 

@@ -1,3 +1,4 @@
+//! Tests that attach do so in a child: one that another test forks meanwhile would inherit the attachment.
 #![allow(unsafe_code)]
 
 use super::*;
@@ -45,28 +46,30 @@ fn mode(bits: u16) -> Features {
 
 #[test]
 fn a_store_through_one_attachment_is_read_through_another() {
-    let segment = Segment::new(10);
-    let one = attach(segment.0, Place::Anywhere, Access::ReadWrite).unwrap();
-    let two = attach(segment.0, Place::Anywhere, Access::Read).unwrap();
-    assert_ne!(one, two);
-    // SAFETY: both are attached for this test alone, and a page long.
-    unsafe {
-        with_exposed_provenance_mut::<u64>(one).write_volatile(0x7469_6465);
-        assert_eq!(
-            with_exposed_provenance_mut::<u64>(two).read_volatile(),
-            0x7469_6465
-        );
-    }
-    assert_eq!(stat(segment.0).unwrap().attachments, 2);
-    let_go(one);
-    let_go(two);
-    assert_eq!(stat(segment.0).unwrap().attachments, 0);
+    in_child(|| {
+        let segment = Segment::new(10);
+        let one = attach(segment.0, Place::Anywhere, Access::ReadWrite).unwrap();
+        let two = attach(segment.0, Place::Anywhere, Access::Read).unwrap();
+        assert_ne!(one, two);
+        // SAFETY: both are attached for this test alone, and a page long.
+        unsafe {
+            with_exposed_provenance_mut::<u64>(one).write_volatile(0x7469_6465);
+            assert_eq!(
+                with_exposed_provenance_mut::<u64>(two).read_volatile(),
+                0x7469_6465
+            );
+        }
+        assert_eq!(stat(segment.0).unwrap().attachments, 2);
+        let_go(one);
+        let_go(two);
+        assert_eq!(stat(segment.0).unwrap().attachments, 0);
+    });
 }
 
 #[test]
 fn an_attachment_allows_what_was_asked_for() {
     in_child(|| {
-        let segment = Segment::new(PAGE);
+        let segment = Segment(get(Key::PRIVATE, Bytes(PAGE), Create::Never, mode(0o700)).unwrap());
         for (access, shown) in [
             (Access::Read, "r--s"),
             (Access::ReadWrite, "rw-s"),
@@ -85,55 +88,59 @@ fn an_attachment_allows_what_was_asked_for() {
 
 #[test]
 fn a_segments_record_says_who_when_and_how_much() {
-    let segment = Segment::new(5000);
-    let fresh = stat(segment.0).unwrap();
-    assert_eq!((fresh.key, fresh.len), (Key::PRIVATE, Bytes(5000)));
-    assert_eq!(fresh.mode, Mode::OWNER);
-    assert_eq!(fresh.creator.pid, Some(std::process::id()));
-    assert_eq!(fresh.creator.owner, fresh.owner);
-    assert_eq!(
-        (fresh.last_pid, fresh.attached, fresh.detached),
-        (None, None, None)
-    );
-    assert!(fresh.changed > 1_600_000_000);
-    assert!(!fresh.removed && !fresh.locked);
+    in_child(|| {
+        let segment = Segment::new(5000);
+        let fresh = stat(segment.0).unwrap();
+        assert_eq!((fresh.key, fresh.len), (Key::PRIVATE, Bytes(5000)));
+        assert_eq!(fresh.mode, Mode::OWNER);
+        assert_eq!(fresh.creator.pid, Some(std::process::id()));
+        assert_eq!(fresh.creator.owner, fresh.owner);
+        assert_eq!(
+            (fresh.last_pid, fresh.attached, fresh.detached),
+            (None, None, None)
+        );
+        assert!(fresh.changed > 1_600_000_000);
+        assert!(!fresh.removed && !fresh.locked);
 
-    let_go(attach(segment.0, Place::Anywhere, Access::Read).unwrap());
-    let used = stat(segment.0).unwrap();
-    assert_eq!(used.last_pid, Some(std::process::id()));
-    assert!(used.attached >= Some(fresh.changed) && used.detached >= used.attached);
+        let_go(attach(segment.0, Place::Anywhere, Access::Read).unwrap());
+        let used = stat(segment.0).unwrap();
+        assert_eq!(used.last_pid, Some(std::process::id()));
+        assert!(used.attached >= Some(fresh.changed) && used.detached >= used.attached);
 
-    let other = Mode::new(0o640).unwrap();
-    set(segment.0, fresh.owner, other).unwrap();
-    assert_eq!(stat(segment.0).unwrap().mode, other);
-    let nobody = Owner {
-        uid: u32::MAX,
-        gid: 0,
-    };
-    assert_eq!(set(segment.0, nobody, other), Err(Errno::EINVAL));
+        let other = Mode::new(0o640).unwrap();
+        set(segment.0, fresh.owner, other).unwrap();
+        assert_eq!(stat(segment.0).unwrap().mode, other);
+        let nobody = Owner {
+            uid: u32::MAX,
+            gid: 0,
+        };
+        assert_eq!(set(segment.0, nobody, other), Err(Errno::EINVAL));
+    });
 }
 
 #[test]
 fn a_removed_segment_lives_until_its_last_attachment_goes() {
-    let key = key(1);
-    let id = get(key, Bytes(PAGE), Create::New, Features::PLAIN).unwrap();
-    assert_eq!(get(key, Bytes(0), Create::Never, Features::PLAIN), Ok(id));
-    let one = attach(id, Place::Anywhere, Access::ReadWrite).unwrap();
-    remove(id).unwrap();
-    assert_eq!(
-        get(key, Bytes(0), Create::Never, Features::PLAIN),
-        Err(Errno::ENOENT)
-    );
-    let gone = stat(id).unwrap();
-    assert!(gone.removed);
-    assert_eq!(gone.key, Key::PRIVATE);
-    // Still attachable by its identifier.
-    let two = attach(id, Place::Anywhere, Access::ReadWrite).unwrap();
-    let_go(one);
-    let_go(two);
-    assert_eq!(stat(id), Err(Errno::EINVAL));
-    assert_eq!(remove(id), Err(Errno::EINVAL));
-    assert_eq!(attach(id, Place::Anywhere, Access::Read), Err(Errno::EINVAL));
+    in_child(|| {
+        let key = key(1);
+        let id = get(key, Bytes(PAGE), Create::New, Features::PLAIN).unwrap();
+        assert_eq!(get(key, Bytes(0), Create::Never, Features::PLAIN), Ok(id));
+        let one = attach(id, Place::Anywhere, Access::ReadWrite).unwrap();
+        remove(id).unwrap();
+        assert_eq!(
+            get(key, Bytes(0), Create::Never, Features::PLAIN),
+            Err(Errno::ENOENT)
+        );
+        let gone = stat(id).unwrap();
+        assert!(gone.removed);
+        assert_eq!(gone.key, Key::PRIVATE);
+        // Still attachable by its identifier.
+        let two = attach(id, Place::Anywhere, Access::ReadWrite).unwrap();
+        let_go(one);
+        let_go(two);
+        assert_eq!(stat(id), Err(Errno::EINVAL));
+        assert_eq!(remove(id), Err(Errno::EINVAL));
+        assert_eq!(attach(id, Place::Anywhere, Access::Read), Err(Errno::EINVAL));
+    });
 }
 
 #[test]
