@@ -56,6 +56,8 @@ pub mod linux;
 
 pub mod mapping;
 
+pub mod pkey;
+
 pub mod residency;
 
 pub mod lock;

@@ -37,6 +37,10 @@ impl Prot {
     pub const fn contains(self, other: Prot) -> bool {
         self.0 & other.0 == other.0
     }
+    /// As the kernel takes it.
+    pub(crate) const fn bits(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl BitOr for Prot {
