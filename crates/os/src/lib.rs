@@ -76,6 +76,8 @@ pub mod limit;
 
 pub mod thread;
 
+pub mod robust;
+
 pub mod out;
 
 pub mod fault;

@@ -69,6 +69,7 @@ calls! {
     OPENAT = 257, 56;
     SYNC_FILE_RANGE = 277, 84;
     FALLOCATE = 285, 47;
+    GET_ROBUST_LIST = 274, 100;
     PRLIMIT64 = 302, 261;
     PROCESS_VM_READV = 310, 270;
     PROCESS_VM_WRITEV = 311, 271;
@@ -83,6 +84,7 @@ calls! {
     MEMFD_SECRET = 447, 447;
     CACHESTAT = 451, 451;
     MSEAL = 462, 462;
+    FUTEX_WAITV = 449, 449;
 }
 
 /// Splits the kernel's answer: -4095 to -1 are error numbers, everything else is a value.
