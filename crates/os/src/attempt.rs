@@ -9,10 +9,11 @@
 use crate::advice::{self, Discard, Guard, Hint};
 use crate::env::page_size;
 use crate::errno::Errno;
-use crate::fd::{Fd, close};
+use crate::fd::{Fd, FileRange, close};
 use crate::linux::{Linux, anonymous};
 use crate::lock::{self, When};
 use crate::name::name_mapping;
+use crate::page_cache;
 use crate::residency::residency;
 use crate::seal::seal;
 use crate::syscall::{Call, syscall2, syscall3, syscall4, syscall5};
@@ -244,22 +245,12 @@ fn memfd() -> Result<Fd, Errno> {
     let name: &CStr = c"neap-attempt";
     // SAFETY: (1) reads the C string and opens a descriptor.
     let fd = unsafe { syscall2(Call::MEMFD_CREATE, name.as_ptr().expose_provenance(), MFD_CLOEXEC)? };
-    Ok(Fd(i32::try_from(fd).unwrap_or(-1)))
+    Fd::answered(fd)
 }
 
 fn cachestat() -> Result<(), Errno> {
     let fd = memfd()?;
-    let (range, mut counts) = ([0_u64; 2], [0_u64; 5]);
-    // SAFETY: (1) reads two u64 of `range` and writes five to `counts`, which live through the call.
-    let outcome = unsafe {
-        syscall4(
-            Call::CACHESTAT,
-            fd.argument(),
-            range.as_ptr().expose_provenance(),
-            counts.as_mut_ptr().expose_provenance(),
-            0,
-        )
-    };
+    let outcome = page_cache::count(fd, FileRange::ALL);
     close(fd);
     outcome.map(|_| ())
 }
@@ -268,7 +259,7 @@ fn userfaultfd() -> Result<(), Errno> {
     const USER_MODE_ONLY_CLOEXEC: usize = 1 | 0o2_000_000;
     // SAFETY: (1) opens a descriptor.
     let fd = unsafe { syscall2(Call::USERFAULTFD, USER_MODE_ONLY_CLOEXEC, 0)? };
-    close(Fd(i32::try_from(fd).unwrap_or(-1)));
+    close(Fd::answered(fd)?);
     Ok(())
 }
 
@@ -310,7 +301,7 @@ fn pagemap(body: impl FnOnce(Fd) -> Result<(), Errno>) -> Result<(), Errno> {
             0,
         )?
     };
-    let fd = Fd(i32::try_from(fd).unwrap_or(-1));
+    let fd = Fd::answered(fd)?;
     let outcome = body(fd);
     close(fd);
     outcome

@@ -60,6 +60,8 @@ pub mod pkey;
 
 pub mod residency;
 
+pub mod page_cache;
+
 pub mod lock;
 
 pub mod seal;
