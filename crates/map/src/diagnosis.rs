@@ -1,0 +1,173 @@
+//! What an errno of a memory call means: the kernel has a dozen numbers for three dozen causes.
+//!
+//! Owns the reading of `/proc/self` that tells apart what one number says of different causes. Asks only
+//! after a failure, allocates a little, and answers with the more general kind when it cannot know.
+//! Source: the man pages' ERRORS, tried on Linux 6.18.
+
+use crate::error::{Error, Feature, Kind};
+use crate::operation::Operation;
+use neap_os::errno::Errno;
+use neap_os::mapping::{Move, PageSize, Prot, Request, Sharing, Source};
+use rustix::process::{Resource, getrlimit};
+use std::fs;
+
+/// An mmap that failed.
+pub(crate) fn of_map(errno: Errno, request: &Request) -> Error {
+    let kind = match errno {
+        Errno::ENOMEM => of_map_without_memory(request),
+        Errno::EAGAIN => Kind::MemlockLimit,
+        Errno::EBADF => Kind::BadDescriptor,
+        Errno::EACCES => Kind::AccessDenied,
+        Errno::EEXIST => Kind::Occupied,
+        Errno::ENFILE | Errno::EMFILE => Kind::TooManyFiles,
+        Errno::ENODEV => Kind::NotMappable,
+        Errno::EOVERFLOW => Kind::TooLarge,
+        Errno::ETXTBSY => Kind::SwapFile,
+        Errno::EOPNOTSUPP => Kind::Unsupported(Feature::Sync),
+        Errno::EPERM if request.prot.contains(Prot::EXEC) => Kind::NoExec,
+        Errno::EPERM if matches!(request.source, Source::File(..)) => Kind::SealedAgainst,
+        Errno::EPERM => Kind::NotPermitted,
+        Errno::EINVAL if request.sharing == Sharing::Droppable => Kind::Unsupported(Feature::Droppable),
+        Errno::EINVAL if request.page != PageSize::Base => Kind::Unsupported(Feature::HugePages),
+        Errno::EINVAL => Kind::Invalid,
+        _ => Kind::Other,
+    };
+    let start = match request.source {
+        Source::File(_, offset) => offset,
+        Source::Anonymous => 0,
+    };
+    Error::answered(Operation::Map, errno, kind).at(start, request.len.0 as u64)
+}
+
+fn of_map_without_memory(request: &Request) -> Kind {
+    if request.page != PageSize::Base {
+        return Kind::HugePoolEmpty;
+    }
+    let len = request.len.0 as u64;
+    let private_writable = matches!(request.sharing, Sharing::Private | Sharing::Droppable)
+        && request.prot.contains(Prot::WRITE);
+    let charged = private_writable
+        || (request.sharing != Sharing::Private && matches!(request.source, Source::Anonymous));
+    match memory_limit(len, private_writable) {
+        Some(kind) => kind,
+        None if charged && exceeds_commit(len) => Kind::Overcommit,
+        None => Kind::OutOfMemory,
+    }
+}
+
+/// An mremap that failed to give `grown` more bytes.
+pub(crate) fn of_resize(errno: Errno, grown: u64, to: Move) -> Error {
+    let kind = match errno {
+        Errno::EAGAIN => Kind::MemlockLimit,
+        Errno::EPERM => Kind::MapSealed,
+        Errno::ENOMEM if grown == 0 => without_memory(0),
+        Errno::ENOMEM => match without_memory(grown) {
+            // It may not move, and nothing else forbids it: its neighbour does.
+            Kind::OutOfMemory if to == Move::Stay => Kind::Occupied,
+            kind => kind,
+        },
+        _ => return of(Operation::Resize, errno),
+    };
+    Error::answered(Operation::Resize, errno, kind)
+}
+
+/// An mremap that should have kept the old addresses.
+pub(crate) fn of_move_out(errno: Errno) -> Error {
+    match errno {
+        Errno::EINVAL => Error::answered(Operation::Move, errno, Kind::Unsupported(Feature::KeepOld)),
+        _ => of(Operation::Move, errno),
+    }
+}
+
+/// Any other memory call that said `ENOMEM` of `grown` more bytes of private writable memory (0: none).
+pub(crate) fn without_memory(grown: u64) -> Kind {
+    match memory_limit(grown, true) {
+        Some(kind) => kind,
+        None if grown > 0 && exceeds_commit(grown) => Kind::Overcommit,
+        None => Kind::OutOfMemory,
+    }
+}
+
+/// A limit of the process that `more` bytes would pass.
+fn memory_limit(more: u64, private_writable: bool) -> Option<Kind> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let passes = |field: &str, limit: Option<u64>| {
+        let (Some(now), Some(limit)) = (kib(&status, field), limit) else {
+            return false;
+        };
+        now.saturating_mul(1024).saturating_add(more) > limit
+    };
+    if is_map_count_exhausted() {
+        return Some(Kind::MapCountExhausted);
+    }
+    if passes("VmSize:", getrlimit(Resource::As).current) {
+        return Some(Kind::AddressSpaceLimit);
+    }
+    (private_writable && passes("VmData:", getrlimit(Resource::Data).current)).then_some(Kind::DataLimit)
+}
+
+/// Whether a mapping more would be one too many. Merging leaves the count fuzzy by a few.
+pub(crate) fn is_map_count_exhausted() -> bool {
+    const SLACK: usize = 3;
+    let most = fs::read_to_string("/proc/sys/vm/max_map_count")
+        .ok()
+        .and_then(|text| text.trim().parse::<usize>().ok());
+    let now = fs::read("/proc/self/maps")
+        .ok()
+        .map(|text| text.iter().filter(|&&byte| byte == b'\n').count());
+    matches!((now, most), (Some(now), Some(most)) if now + SLACK >= most)
+}
+
+/// Whether the commit limit, or for the heuristic all memory and swap, is less than `more` bytes away.
+fn exceeds_commit(more: u64) -> bool {
+    let mode = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let bytes = |field: &str| kib(&info, field).unwrap_or(0).saturating_mul(1024);
+    match mode.trim() {
+        "0" => more > bytes("MemTotal:").saturating_add(bytes("SwapTotal:")),
+        "2" => bytes("Committed_AS:").saturating_add(more) > bytes("CommitLimit:"),
+        _ => false,
+    }
+}
+
+fn kib(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// A call on a map that is there. What the calls say alike is here; what one of them says differently is its
+/// caller's to know.
+pub(crate) fn of(operation: Operation, errno: Errno) -> Error {
+    let kind = match errno {
+        Errno::ENOMEM if is_map_count_exhausted() => Kind::MapCountExhausted,
+        Errno::ENOMEM => Kind::OutOfMemory,
+        Errno::EAGAIN if is_map_count_exhausted() => Kind::MapCountExhausted,
+        Errno::EAGAIN => Kind::WouldBlock,
+        Errno::EACCES => Kind::AccessDenied,
+        Errno::EPERM => Kind::NotPermitted,
+        Errno::EBADF => Kind::BadDescriptor,
+        Errno::EBUSY => Kind::Busy,
+        Errno::EEXIST => Kind::AlreadyExists,
+        Errno::ENOENT => Kind::NotFound,
+        Errno::EIDRM => Kind::Removed,
+        Errno::EINTR => Kind::Interrupted,
+        Errno::EIO => Kind::Io,
+        Errno::EHWPOISON => Kind::HardwareFailure,
+        Errno::ENOSPC | Errno(122) => Kind::StorageFull,
+        Errno::EFBIG | Errno::EOVERFLOW => Kind::TooLarge,
+        Errno::EMFILE | Errno::ENFILE => Kind::TooManyFiles,
+        Errno::ENODEV => Kind::NotMappable,
+        Errno::ENAMETOOLONG => Kind::BadName,
+        Errno::ETXTBSY => Kind::SwapFile,
+        Errno::ETIMEDOUT => Kind::TimedOut,
+        Errno::EFAULT => Kind::PageUnavailable,
+        Errno::EINVAL => Kind::Invalid,
+        _ => Kind::Other,
+    };
+    Error::answered(operation, errno, kind)
+}
+
+/// The same for a call made through rustix.
+pub(crate) fn of_rustix(operation: Operation, errno: rustix::io::Errno) -> Error {
+    of(operation, Errno(errno.raw_os_error()))
+}

@@ -1,0 +1,47 @@
+//! neap-map: every mapping call of Linux as safe Rust.
+//!
+//! Files, anonymous memory, shared memory, devices, rings, windows and growth, without undefined behaviour
+//! and without SIGBUS. A [`Map`] says by its type who else can change its bytes; `&[u8]` is lent only where
+//! nobody can.
+//!
+//! It does not:
+//! - form a reference to bytes that another process can change, but where the caller says `unsafe`;
+//! - replace what is mapped, but its own;
+//! - ignore an option: what does not fit does not compile, what the kernel lacks is [`Kind::Unsupported`];
+//! - run on anything but 64-bit Linux.
+//!
+//! The modules are listed bottom-up: each may use those above it.
+#![deny(unsafe_code)]
+
+mod operation;
+
+mod error;
+
+mod diagnosis;
+
+pub mod view;
+
+mod area;
+
+mod access;
+
+mod map;
+
+mod stable;
+
+mod volatile;
+
+pub mod huge;
+
+mod anon;
+
+mod file;
+
+pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
+pub use area::Guards;
+pub use error::{Error, Feature, Kind, Refused};
+pub use file::{FileMap, Reading, Writing};
+pub use map::{Map, Pair};
+pub use neap_os::errno::Errno;
+pub use neap_os::unit::HugePage;
+pub use operation::Operation;

@@ -1,0 +1,49 @@
+//! What a map's bytes may be taken for: the types in the place of `V` in [`crate::Map<V>`].
+//!
+//! The type says who else can change the bytes, not how they were mapped. It is chosen once, by the
+//! constructor that can prove it, and only a consuming call replaces it.
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A view. See the types that implement it.
+pub trait View: sealed::Sealed + Send + Sync + 'static {}
+
+/// A view whose bytes nobody changes behind the borrow checker's back, and which may be read: it lends `&[u8]`.
+pub trait Stable: View {}
+
+/// A view whose bytes may be copied out, each access of which may fail.
+pub trait CopyOut: View {}
+
+/// A view into which bytes may be copied, each access of which may fail.
+pub trait CopyIn: CopyOut {}
+
+macro_rules! views {
+    ($($(#[$doc:meta])* $name:ident: $($role:ident)*;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+            pub enum $name {}
+            impl sealed::Sealed for $name {}
+            impl View for $name {}
+            $(impl $role for $name {})*
+        )*
+    };
+}
+
+views! {
+    /// Private anonymous memory of this process alone: `&[u8]` and `&mut [u8]` (tier T0).
+    Owned: Stable;
+    /// Bytes that nobody can change while the map lives, by a proof (tiers T1 to T4) or by the caller's word
+    /// (T6): `&[u8]`.
+    Frozen: Stable;
+    /// Bytes that others may change or take away at any time: copied out, never referred to (T5).
+    Volatile: CopyOut;
+    /// The same, and may be written (T5).
+    VolatileMut: CopyOut CopyIn;
+    /// Addresses without access: a reservation.
+    Reserved: ;
+    /// Instructions: may be fetched and read, not written.
+    Code: Stable;
+}
