@@ -14,9 +14,10 @@ use crate::linux::{Linux, anonymous};
 use crate::lock::{self, When};
 use crate::name::name_mapping;
 use crate::page_cache;
+use crate::pagemap::{Categories, Pagemap, Query, Region, Word};
 use crate::residency::residency;
 use crate::seal::seal;
-use crate::syscall::{Call, syscall2, syscall3, syscall4, syscall5};
+use crate::syscall::{Call, syscall2, syscall5};
 use crate::thread;
 use crate::unit::{Bytes, Span};
 use crate::vm::{Protection, Vm};
@@ -26,9 +27,6 @@ use core::sync::atomic::AtomicU32;
 
 const PROT_READ_WRITE: usize = 3;
 const MAP_FIXED_NOREPLACE: usize = 0x10_0000;
-/// `_IOWR('f', 16, struct pm_scan_arg)`.
-const PAGEMAP_SCAN: usize = 0xc060_6610;
-const PAGE_IS_PRESENT: u64 = 1 << 3;
 
 /// Pages that an attempt has for itself.
 const PAGES: usize = 4;
@@ -146,8 +144,8 @@ impl Attempt {
             Attempt::NameMapping => name_mapping(page, c"neap attempt"),
             Attempt::Residency => residency(page, &mut [0]).map(|_| ()),
             Attempt::Lock => lock::lock(page, When::Now),
-            Attempt::PagemapRead => pagemap(|fd| read_word(fd, page)),
-            Attempt::PagemapScan => pagemap(|fd| scan(fd, page)),
+            Attempt::PagemapRead => pagemap(|map| map.words(page, &mut [Word::default()])),
+            Attempt::PagemapScan => pagemap(|map| scan(map, page)),
             // `Map` did all it has to when the pages were mapped; the others have no pages.
             _ => Ok(()),
         }
@@ -287,71 +285,30 @@ fn process_advise(page: Span) -> Result<(), Errno> {
     outcome.map(|_| ())
 }
 
-fn pagemap(body: impl FnOnce(Fd) -> Result<(), Errno>) -> Result<(), Errno> {
-    const AT_FDCWD: usize = (-100_i32).cast_unsigned() as usize;
-    const O_CLOEXEC: usize = 0o2_000_000;
-    let path: &CStr = c"/proc/self/pagemap";
-    // SAFETY: (1) reads the C string and opens a descriptor.
-    let fd = unsafe {
-        syscall4(
-            Call::OPENAT,
-            AT_FDCWD,
-            path.as_ptr().expose_provenance(),
-            O_CLOEXEC,
-            0,
-        )?
-    };
-    let fd = Fd::answered(fd)?;
-    let outcome = body(fd);
-    close(fd);
-    outcome
+fn pagemap(body: impl FnOnce(Pagemap) -> Result<usize, Errno>) -> Result<(), Errno> {
+    let map = Pagemap::open()?;
+    let outcome = body(map);
+    map.close();
+    match outcome? {
+        0 => Err(Errno::EOPNOTSUPP),
+        _ => Ok(()),
+    }
 }
 
-/// Reads the word of a page from the start of the file on: lseek is spared by reading the first word, which
-/// every process may.
-fn read_word(fd: Fd, _: Span) -> Result<(), Errno> {
-    let mut word = 0_u64;
-    // SAFETY: (1) writes at most the eight bytes of `word`.
-    let read = unsafe { syscall3(Call::READ, fd.argument(), (&raw mut word).expose_provenance(), 8)? };
-    if read == 8 { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
-}
-
-/// The kernel's struct `pm_scan_arg`: size, flags, start, end, `walk_end`, vec, `vec_len`, `max_pages`, inverted,
-/// mask, anyof, return.
-fn scan(fd: Fd, page: Span) -> Result<(), Errno> {
-    let mut regions = [[0_u64; 3]; 1];
-    let vector = regions.as_mut_ptr().expose_provenance() as u64;
-    let (start, end) = (page.base() as u64, page.end() as u64);
-    let mut words: [u64; 12] = [
-        96,
-        0,
-        start,
-        end,
-        0,
-        vector,
-        1,
-        0,
-        0,
-        PAGE_IS_PRESENT,
-        0,
-        PAGE_IS_PRESENT,
-    ];
-    // SAFETY: (1) reads and writes the 96 bytes of `words` and at most one region of `regions`.
-    unsafe {
-        syscall3(
-            Call::IOCTL,
-            fd.argument(),
-            PAGEMAP_SCAN,
-            words.as_mut_ptr().expose_provenance(),
-        )?
-    };
-    Ok(())
+/// A page that was written is present.
+fn scan(map: Pagemap, page: Span) -> Result<usize, Errno> {
+    let byte = with_exposed_provenance_mut::<u8>(page.base());
+    // SAFETY: the page is mapped, writable and this attempt's alone.
+    unsafe { byte.write_volatile(1) };
+    let query = Query::all_of(Categories::PRESENT);
+    Ok(map.scan(page, &query, &mut [Region::default()])?.regions)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::child::in_child;
+    use crate::syscall::syscall4;
     use std::string::String;
 
     /// What every Linux since 4.17 can do, container or not.

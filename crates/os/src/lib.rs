@@ -62,6 +62,8 @@ pub mod residency;
 
 pub mod page_cache;
 
+pub mod pagemap;
+
 pub mod lock;
 
 pub mod seal;
