@@ -3,23 +3,30 @@
 //! An area owns whole pages `[base, base + mapped)`, of which `[head, head + len)` is what the user asked
 //! for: the rest is what the kernel's pages hold before an unaligned offset and behind an odd length, and
 //! guards. Never makes a reference, never decides who may: that is the views' business. Fields are private,
-//! so that no address leaves but through a checked range.
+//! so that no address leaves but through a checked range ([`PageRange`], in `range`); what changes an area that is
+//! there is in `change`.
 //!
 //! Invariants:
 //! - a. Nobody else maps, unmaps or moves anything in `[base, base + mapped)` while the area lives.
 //! - b. `head + len <= mapped`, or the area is empty: `mapped == len == 0` and `base` is a dangling address.
 //! - c. `base` and `mapped` are multiples of `page`, the size of the kernel's pages in this area.
 //! - d. `len <= isize::MAX`.
+//! - e. `base` is not 0: a reference to address 0 cannot be.
 #![allow(unsafe_code)]
+
+mod change;
+mod range;
+
+pub(crate) use range::PageRange;
 
 use crate::diagnosis;
 use crate::error::{Error, Kind, Refused};
 use crate::operation::Operation;
 use neap_os::env::page_size;
-use neap_os::mapping::{self, Flags, Move, Old, PageSize, Place, Prot, Request, Sharing, Source};
+use neap_os::errno::Errno;
+use neap_os::mapping::{self, Flags, PageSize, Place, Prot, Request, Sharing, Source};
 use neap_os::unit::{Bytes, Span};
 use std::mem::ManuallyDrop;
-use std::ops::{Bound, Range, RangeBounds};
 use std::ptr::with_exposed_provenance_mut;
 
 /// See the module.
@@ -34,32 +41,8 @@ struct Shape {
     head: usize,
     len: usize,
     page: usize,
-}
-
-/// Whole pages of one area: what a memory call may be made on. Only [`Area`] makes one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PageRange {
-    span: Span,
-    /// The bytes that the user named, for the error.
-    start: u64,
-    len: u64,
-}
-
-impl PageRange {
-    /// The addresses.
-    pub(crate) const fn span(self) -> Span {
-        self.span
-    }
-
-    /// Whether there is nothing to do: no page lies in it.
-    pub(crate) const fn is_empty(self) -> bool {
-        self.span.is_empty()
-    }
-
-    /// `error`, with the bytes that the user named.
-    pub(crate) const fn name(self, error: Error) -> Error {
-        error.at(self.start, self.len)
-    }
+    /// Where in its file `base` lies, for a map of a file.
+    in_file: Option<u64>,
 }
 
 /// Which of the bytes around the map an area shall leave inaccessible.
@@ -95,6 +78,7 @@ impl Area {
             head: 0,
             len: 0,
             page,
+            in_file: None,
         })
     }
 
@@ -117,13 +101,17 @@ impl Area {
             "an area never replaces what is mapped"
         );
         assert!(head.checked_add(len).is_some_and(|end| end <= request.len.0));
+        let in_file = match request.source {
+            Source::File(_, offset) => Some(offset),
+            Source::Anonymous => None,
+        };
+        let refused =
+            |kind| Err(Error::found(Operation::Map, kind).at(in_file.unwrap_or(0), request.len.0 as u64));
         if isize::try_from(request.len.0).is_err() {
-            let offset = if let Source::File(_, offset) = request.source {
-                offset
-            } else {
-                0
-            };
-            return Err(Error::found(Operation::Map, Kind::TooLarge).at(offset, request.len.0 as u64));
+            return refused(Kind::TooLarge);
+        }
+        if request.place == Place::Free(0) {
+            return refused(Kind::Invalid);
         }
         // SAFETY: (1) not `Place::Over`, asserted above.
         let span = unsafe { mapping::map(request) }.map_err(|errno| diagnosis::of_map(errno, request))?;
@@ -133,6 +121,7 @@ impl Area {
             head,
             len,
             page,
+            in_file,
         }))
     }
 
@@ -208,6 +197,10 @@ impl Area {
         }
         area.0.len = len;
         area.0.page = page;
+        area.0.in_file = match request.source {
+            Source::File(_, offset) => offset.checked_sub(area.0.head as u64),
+            Source::Anonymous => None,
+        };
         assert!(area.0.base + area.0.head == start && area.0.head + len <= area.0.mapped);
         Ok(area)
     }
@@ -224,6 +217,7 @@ impl Area {
             head: 0,
             len,
             page: page_size(),
+            in_file: None,
         })
     }
 
@@ -248,115 +242,14 @@ impl Area {
         with_exposed_provenance_mut(self.0.base + self.0.head)
     }
 
+    /// Where in its file the user's byte `offset` lies; `None` if no file backs it as one piece.
+    pub(crate) fn in_file(&self, offset: usize) -> Option<u64> {
+        self.0.in_file?.checked_add((self.0.head + offset) as u64)
+    }
+
     /// The user's bytes as addresses.
     pub(crate) fn span(&self) -> Span {
         span_of(self.0.base + self.0.head, self.0.len)
-    }
-
-    /// All pages of the area.
-    pub(crate) fn whole(&self) -> PageRange {
-        PageRange {
-            span: span_of(self.0.base, self.0.mapped),
-            start: 0,
-            len: self.0.len as u64,
-        }
-    }
-
-    /// The user's bytes that `bounds` names, or [`Kind::OutOfRange`].
-    pub(crate) fn bytes(
-        &self,
-        operation: Operation,
-        bounds: &impl RangeBounds<usize>,
-    ) -> Result<Range<usize>, Error> {
-        let start = match bounds.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&start) => start.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match bounds.end_bound() {
-            Bound::Included(&end) => end.checked_add(1),
-            Bound::Excluded(&end) => Some(end),
-            Bound::Unbounded => Some(self.0.len),
-        };
-        match end {
-            Some(end) if start <= end && end <= self.0.len => Ok(start..end),
-            _ => {
-                let len = end.unwrap_or(usize::MAX).saturating_sub(start).max(1);
-                Err(Error::found(operation, Kind::OutOfRange).at(start as u64, len as u64))
-            }
-        }
-    }
-
-    fn pages(&self, bytes: &Range<usize>, start: usize, end: usize) -> PageRange {
-        assert!(start <= end && end <= self.0.mapped);
-        assert!(start.is_multiple_of(self.0.page) && end.is_multiple_of(self.0.page));
-        PageRange {
-            span: span_of(self.0.base + start, end - start),
-            start: bytes.start as u64,
-            len: (bytes.end - bytes.start) as u64,
-        }
-    }
-
-    /// The pages that hold a byte of `bounds`: for calls that do no harm to the bytes beside them.
-    pub(crate) fn covering(
-        &self,
-        operation: Operation,
-        bounds: &impl RangeBounds<usize>,
-    ) -> Result<PageRange, Error> {
-        let bytes = self.bytes(operation, bounds)?;
-        if bytes.is_empty() {
-            return Ok(self.pages(&bytes, 0, 0));
-        }
-        let start = (self.0.head + bytes.start) & !(self.0.page - 1);
-        let end = (self.0.head + bytes.end).next_multiple_of(self.0.page);
-        Ok(self.pages(&bytes, start, end))
-    }
-
-    /// The pages that hold nothing but bytes of `bounds`: for calls that lose data. What no user can see,
-    /// before the map's first byte and behind its last, counts as inside.
-    pub(crate) fn inside(
-        &self,
-        operation: Operation,
-        bounds: &impl RangeBounds<usize>,
-    ) -> Result<PageRange, Error> {
-        let bytes = self.bytes(operation, bounds)?;
-        let (first, last) = self.edges();
-        let start = match bytes.start {
-            0 => first,
-            start => (self.0.head + start).next_multiple_of(self.0.page),
-        };
-        let end = if bytes.end == self.0.len {
-            last
-        } else {
-            (self.0.head + bytes.end) & !(self.0.page - 1)
-        };
-        if bytes.is_empty() || start >= end {
-            return Ok(self.pages(&bytes, 0, 0));
-        }
-        Ok(self.pages(&bytes, start, end))
-    }
-
-    /// The pages of `bounds`, which must start and end on one (or where the map does): for calls after which
-    /// a page beside the range would behave differently.
-    pub(crate) fn exactly(
-        &self,
-        operation: Operation,
-        bounds: &impl RangeBounds<usize>,
-    ) -> Result<PageRange, Error> {
-        let bytes = self.bytes(operation, bounds)?;
-        let inside = self.inside(operation, &bytes)?;
-        let covering = self.covering(operation, &bytes)?;
-        if inside.span == covering.span || bytes.is_empty() {
-            return Ok(inside);
-        }
-        Err(inside.name(Error::found(operation, Kind::Unaligned)))
-    }
-
-    /// Where the user's pages start and end within the area: without guards.
-    fn edges(&self) -> (usize, usize) {
-        let first = self.0.head & !(self.0.page - 1);
-        let last = (self.0.head + self.0.len).next_multiple_of(self.0.page);
-        (first, last)
     }
 
     /// Unmaps it all. On failure the area is as it was.
@@ -375,22 +268,26 @@ impl Area {
         // SAFETY: (1) the area's own (a); (2) the area is gone after this call, or the call failed.
         unsafe { mapping::unmap(span_of(self.0.base, self.0.mapped)) }.map_err(|errno| {
             let error = match errno {
-                neap_os::errno::Errno::EPERM => Error::answered(Operation::Unmap, errno, Kind::MapSealed),
+                Errno::EPERM => Error::answered(Operation::Unmap, errno, Kind::MapSealed),
                 _ => diagnosis::of(Operation::Unmap, errno),
             };
             self.whole().name(error)
         })
     }
 
-    /// Cuts the area in two: `[0, at)` stays, `[at, len)` is the new one. `at` lies on a page.
+    /// Cuts the area in two: `[0, at)` stays, `[at, len)` is the new one. `at` lies on a page or at an end of the
+    /// area; what no user sees stays with the bytes beside it.
     pub(crate) fn split_off(&mut self, at: usize) -> Result<Area, Error> {
         let bytes = self.bytes(Operation::Split, &(at..))?;
+        if bytes.is_empty() {
+            return Ok(Area::empty());
+        }
+        if bytes.start == 0 {
+            return Ok(std::mem::replace(self, Area::empty()));
+        }
         let cut = self.0.head + bytes.start;
         if !cut.is_multiple_of(self.0.page) {
             return Err(Error::found(Operation::Split, Kind::Unaligned).at(at as u64, 1));
-        }
-        if bytes.is_empty() && !self.is_page_end(cut) {
-            return Ok(Area::empty());
         }
         let tail = Shape {
             base: self.0.base + cut,
@@ -398,20 +295,10 @@ impl Area {
             head: 0,
             len: self.0.len - at,
             page: self.0.page,
+            in_file: self.0.in_file.map(|start| start + cut as u64),
         };
-        self.0 = match cut {
-            0 => ManuallyDrop::new(Area::empty()).0,
-            _ => Shape {
-                mapped: cut,
-                len: at,
-                ..self.0
-            },
-        };
+        (self.0.mapped, self.0.len) = (cut, at);
         Ok(Area(tail))
-    }
-
-    const fn is_page_end(&self, cut: usize) -> bool {
-        cut < self.0.mapped
     }
 
     /// Joins two areas that lie side by side without a byte of the kernel's between them.
@@ -436,124 +323,13 @@ impl Area {
             return Err(Refused::new(error, (self, other)));
         };
         let (first, second) = (ManuallyDrop::new(self), ManuallyDrop::new(other));
+        let follows = first.0.in_file.map(|start| start + first.0.mapped as u64) == second.0.in_file;
         Ok(Area(Shape {
             mapped: first.0.mapped + second.0.mapped,
             len,
+            in_file: first.0.in_file.filter(|_| follows),
             ..first.0
         }))
-    }
-
-    /// Changes the rights of a part.
-    ///
-    /// # Safety
-    /// 1. `range` is of this area.
-    /// 2. No reference to its bytes that lives on is one that `prot` forbids.
-    pub(crate) unsafe fn protect(&self, range: PageRange, prot: Prot) -> Result<(), neap_os::errno::Errno> {
-        assert!(self.whole().span.encloses(range.span));
-        if range.is_empty() {
-            return Ok(());
-        }
-        // SAFETY: (1) this area's own, asserted; (2) the caller's (2).
-        unsafe { mapping::protect(range.span, prot) }
-    }
-
-    /// Maps `request` (its place and length are ignored) in place of a part of the area.
-    ///
-    /// # Safety
-    /// 1. Nothing refers to the bytes of `range` or needs them.
-    pub(crate) unsafe fn map_over(&self, range: PageRange, request: &Request) -> Result<(), Error> {
-        assert!(self.whole().span.encloses(range.span));
-        if range.is_empty() {
-            return Ok(());
-        }
-        let request = Request {
-            place: Place::Over(range.span.base()),
-            len: Bytes(range.span.len()),
-            ..*request
-        };
-        // SAFETY: (1) a part of this area (a), asserted, and nothing needs its contents (1).
-        unsafe { mapping::map(&request) }.map_err(|errno| diagnosis::of_map(errno, &request))?;
-        Ok(())
-    }
-
-    /// Grows or shrinks the area; `len` is the user's new length. Areas with guards stay as they are:
-    /// [`Kind::Invalid`].
-    ///
-    /// # Safety
-    /// 1. No reference into the area lives on: with [`Move::May`] every address may change, and otherwise
-    ///    the bytes behind `len` go.
-    /// 2. `to` is not [`Move::To`].
-    pub(crate) unsafe fn resize(&mut self, len: usize, to: Move) -> Result<(), Error> {
-        assert!(!matches!(to, Move::To(_)));
-        let refused = |kind| Error::found(Operation::Resize, kind).at(0, len as u64);
-        let (first, last) = self.edges();
-        if self.0.mapped == 0 || len == 0 || first != 0 || last != self.0.mapped {
-            return Err(refused(Kind::Invalid));
-        }
-        let need = self.0.head.checked_add(len).ok_or(refused(Kind::TooLarge))?;
-        let whole = Bytes(need).round_up(self.0.page).ok_or(refused(Kind::TooLarge))?;
-        if isize::try_from(whole.0).is_err() {
-            return Err(refused(Kind::TooLarge));
-        }
-        if whole.0 != self.0.mapped {
-            let old = span_of(self.0.base, self.0.mapped);
-            // SAFETY: (1) the area's own (a), one mapping or the kernel refuses; (2) nothing refers to what
-            // is lost (1); (3) no target (2).
-            let new = unsafe { mapping::remap(old, whole, to, Old::Unmap) }.map_err(|errno| {
-                let error = diagnosis::of_resize(errno, whole.0.saturating_sub(self.0.mapped) as u64, to);
-                error.at(0, len as u64)
-            })?;
-            (self.0.base, self.0.mapped) = (new.base(), new.len());
-        }
-        self.0.len = len;
-        Ok(())
-    }
-
-    /// Moves the area's pages away into an area of its own, and keeps the old addresses, mapped and empty.
-    ///
-    /// # Safety
-    /// 1. Nothing refers to the bytes of the area.
-    pub(crate) unsafe fn move_out(&mut self) -> Result<Area, Error> {
-        if self.0.mapped == 0 {
-            return Ok(Area::empty());
-        }
-        let old = span_of(self.0.base, self.0.mapped);
-        // SAFETY: (1) the area's own (a); (2) its contents are not referred to (1); (3) no target.
-        let new = unsafe { mapping::remap(old, Bytes(self.0.mapped), Move::May, Old::Keep) }
-            .map_err(|errno| self.whole().name(diagnosis::of_move_out(errno)))?;
-        Ok(Area(Shape {
-            base: new.base(),
-            mapped: new.len(),
-            ..self.0
-        }))
-    }
-
-    /// Moves the area's pages over `target`, an area of the same shape, which it becomes. On failure both
-    /// are given back, and the target's bytes are lost.
-    ///
-    /// # Safety
-    /// 1. Nothing refers to the bytes of this area.
-    /// 2. Whoever refers to the bytes of `target` accepts this area's bytes in their place.
-    pub(crate) unsafe fn move_over(self, target: Area) -> Result<Area, Refused<(Area, Area)>> {
-        assert!(
-            self.0.mapped == target.0.mapped && self.0.head == target.0.head && self.0.len == target.0.len
-        );
-        if self.0.mapped == 0 {
-            return Ok(target);
-        }
-        let old = span_of(self.0.base, self.0.mapped);
-        // SAFETY: (1) the area's own (a); (2) not referred to (1); (3) the target is an area's own, and
-        // changing its bytes is agreed (2).
-        match unsafe { mapping::remap(old, Bytes(self.0.mapped), Move::To(target.0.base), Old::Unmap) } {
-            Ok(_) => {
-                let _ = ManuallyDrop::new(self);
-                Ok(target)
-            }
-            Err(errno) => {
-                let error = target.whole().name(diagnosis::of(Operation::Move, errno));
-                Err(Refused::new(error, (self, target)))
-            }
-        }
     }
 }
 

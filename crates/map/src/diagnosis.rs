@@ -7,7 +7,8 @@
 use crate::error::{Error, Feature, Kind};
 use crate::operation::Operation;
 use neap_os::errno::Errno;
-use neap_os::mapping::{Move, PageSize, Prot, Request, Sharing, Source};
+use neap_os::mapping::{Flags, Move, PageSize, Place, Prot, Request, Sharing, Source};
+use neap_os::unit::Span;
 use rustix::process::{Resource, getrlimit};
 use std::fs;
 
@@ -24,7 +25,16 @@ pub(crate) fn of_map(errno: Errno, request: &Request) -> Error {
         Errno::EOVERFLOW => Kind::TooLarge,
         Errno::ETXTBSY => Kind::SwapFile,
         Errno::EOPNOTSUPP => Kind::Unsupported(Feature::Sync),
-        Errno::EPERM if request.prot.contains(Prot::EXEC) => Kind::NoExec,
+        Errno::EPERM if is_below_minimum(request.place) => Kind::NotPermitted,
+        Errno::EPERM if request.flags == request.flags | Flags::LOCKED && memlock_limit() == Some(0) => {
+            Kind::MemlockLimit
+        }
+        Errno::EPERM if matches!(request.place, Place::Over(_)) && request.source == Source::Anonymous => {
+            Kind::MapSealed
+        }
+        Errno::EPERM if matches!(request.source, Source::File(..)) && request.prot.contains(Prot::EXEC) => {
+            Kind::NoExec
+        }
         Errno::EPERM if matches!(request.source, Source::File(..)) => Kind::SealedAgainst,
         Errno::EPERM => Kind::NotPermitted,
         Errno::EINVAL if request.sharing == Sharing::Droppable => Kind::Unsupported(Feature::Droppable),
@@ -71,12 +81,102 @@ pub(crate) fn of_resize(errno: Errno, grown: u64, to: Move) -> Error {
     Error::answered(Operation::Resize, errno, kind)
 }
 
-/// An mremap that should have kept the old addresses.
-pub(crate) fn of_move_out(errno: Errno) -> Error {
-    match errno {
-        Errno::EINVAL => Error::answered(Operation::Move, errno, Kind::Unsupported(Feature::KeepOld)),
-        _ => of(Operation::Move, errno),
+/// An mremap that should have kept the old addresses, and needs `more` bytes of address space for that.
+pub(crate) fn of_move_out(errno: Errno, more: u64) -> Error {
+    let kind = match errno {
+        Errno::EINVAL => Kind::Unsupported(Feature::KeepOld),
+        Errno::ENOMEM => without_memory(more),
+        _ => return of_move(errno),
+    };
+    Error::answered(Operation::Move, errno, kind)
+}
+
+/// An mremap to a place of the caller's choice.
+pub(crate) fn of_move(errno: Errno) -> Error {
+    let kind = match errno {
+        Errno::EPERM => Kind::MapSealed,
+        Errno::EAGAIN => Kind::MemlockLimit,
+        // Of several mappings, which one mremap does not move (before 6.17), or a driver's.
+        Errno::EFAULT => Kind::Invalid,
+        _ => return of(Operation::Move, errno),
+    };
+    Error::answered(Operation::Move, errno, kind)
+}
+
+/// An mprotect of `span`.
+pub(crate) fn of_protect(errno: Errno, span: Span) -> Error {
+    let kind = match errno {
+        Errno::EPERM => Kind::MapSealed,
+        Errno::ENOMEM => without_memory(span.len() as u64),
+        _ => return of(Operation::Protect, errno),
+    };
+    Error::answered(Operation::Protect, errno, kind)
+}
+
+/// An mlock or mlock2 of `span`.
+pub(crate) fn of_lock(errno: Errno, span: Span) -> Error {
+    let kind = match errno {
+        Errno::ENOMEM if is_map_count_exhausted() => Kind::MapCountExhausted,
+        Errno::ENOMEM if passes_memlock(span.len() as u64) => Kind::MemlockLimit,
+        // Mapped it is; so a page of it could not be had.
+        Errno::ENOMEM if allows(span, Prot::NONE) => Kind::PageUnavailable,
+        Errno::ENOMEM => Kind::NotMapped,
+        Errno::EPERM => Kind::MemlockLimit,
+        Errno::EAGAIN => Kind::OutOfMemory,
+        Errno::ENOSYS => Kind::Unsupported(Feature::LockOnFault),
+        _ => return of(Operation::Lock, errno),
+    };
+    Error::answered(Operation::Lock, errno, kind)
+}
+
+/// Whether `more` locked bytes would pass the limit of this process: never with `CAP_IPC_LOCK`.
+fn passes_memlock(more: u64) -> bool {
+    const CAP_IPC_LOCK: u64 = 1 << 14;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capable = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
+        .is_some_and(|set| set & CAP_IPC_LOCK != 0);
+    let locked = kib(&status, "VmLck:").unwrap_or(0).saturating_mul(1024);
+    !capable && memlock_limit().is_some_and(|limit| locked.saturating_add(more) > limit)
+}
+
+fn memlock_limit() -> Option<u64> {
+    getrlimit(Resource::Memlock).current
+}
+
+/// Whether `place` lies where only `CAP_SYS_RAWIO` may map.
+fn is_below_minimum(place: Place) -> bool {
+    let minimum = fs::read_to_string("/proc/sys/vm/mmap_min_addr").unwrap_or_default();
+    let minimum = minimum.trim().parse::<usize>().unwrap_or(0);
+    matches!(place, Place::Free(address) | Place::Near(address) if address < minimum)
+}
+
+/// Whether all of `span` is mapped and every mapping in it allows `prot`, by /proc/self/maps. In doubt, no.
+pub(crate) fn allows(span: Span, prot: Prot) -> bool {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut reached = span.base();
+    for line in maps.lines() {
+        let mut words = line.split(' ');
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else {
+            return false;
+        };
+        let Some((start, end)) = range.split_once('-') else {
+            return false;
+        };
+        let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)) else {
+            return false;
+        };
+        if end <= reached || reached >= span.end() {
+            continue;
+        }
+        let lacks = |right, letter| prot.contains(right) && !rights.contains(letter);
+        if start > reached || lacks(Prot::READ, 'r') || lacks(Prot::WRITE, 'w') || lacks(Prot::EXEC, 'x') {
+            return false;
+        }
+        reached = end;
     }
+    reached >= span.end()
 }
 
 /// Any other memory call that said `ENOMEM` of `grown` more bytes of private writable memory (0: none).
