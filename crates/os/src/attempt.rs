@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::fd::{Fd, FileRange, close};
 use crate::linux::{Linux, anonymous};
 use crate::lock::{self, When};
+use crate::memfd;
 use crate::name::name_mapping;
 use crate::page_cache;
 use crate::pagemap::{Categories, Pagemap, Query, Region, Word};
@@ -21,7 +22,6 @@ use crate::syscall::{Call, syscall2, syscall5};
 use crate::thread;
 use crate::unit::{Bytes, Span};
 use crate::vm::{Protection, Vm};
-use core::ffi::CStr;
 use core::ptr::with_exposed_provenance_mut;
 use core::sync::atomic::AtomicU32;
 
@@ -239,11 +239,7 @@ fn clone() -> Result<(), Errno> {
 }
 
 fn memfd() -> Result<Fd, Errno> {
-    const MFD_CLOEXEC: usize = 1;
-    let name: &CStr = c"neap-attempt";
-    // SAFETY: (1) reads the C string and opens a descriptor.
-    let fd = unsafe { syscall2(Call::MEMFD_CREATE, name.as_ptr().expose_provenance(), MFD_CLOEXEC)? };
-    Fd::answered(fd)
+    memfd::create(c"neap-attempt", memfd::Features::default())
 }
 
 fn cachestat() -> Result<(), Errno> {

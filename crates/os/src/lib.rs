@@ -76,6 +76,8 @@ pub mod name;
 
 pub mod share;
 
+pub mod memfd;
+
 pub mod limit;
 
 pub mod thread;
