@@ -82,6 +82,8 @@ pub mod limit;
 
 pub mod thread;
 
+pub mod transfer;
+
 pub mod robust;
 
 pub mod out;

@@ -184,10 +184,13 @@ mod register {
 mod tests {
     use super::*;
     use crate::child::{end_of_child, in_child};
+    use crate::fd::Fd;
     use crate::linux::Linux;
+    use crate::syscall::syscall3;
     use crate::unit::Bytes;
     use crate::vm::Vm;
     use core::ptr::with_exposed_provenance_mut;
+    use std::os::fd::AsRawFd;
 
     const PAGE: usize = 4096;
     const SIGSEGV: i32 = 11;
@@ -245,6 +248,21 @@ mod tests {
             store(page, 3);
             assert_eq!(load(page), 3);
             assert_eq!(rights(Key::DEFAULT), Ok(Rights::All));
+        });
+    }
+
+    #[test]
+    fn the_kernel_obeys_the_rights_of_the_thread_it_serves() {
+        with_key(|key, page| {
+            let (_reader, writer) = std::io::pipe().unwrap();
+            let writer = Fd(writer.as_raw_fd()).argument();
+            // SAFETY: (1) reads a byte of a page that is mapped.
+            let sent = || unsafe { syscall3(Call::WRITE, writer, page.base(), 1) };
+            assert_eq!(sent(), Ok(1));
+            give(key, Rights::None);
+            assert_eq!(sent(), Err(Errno::EFAULT));
+            give(key, Rights::NoWrite);
+            assert_eq!(sent(), Ok(1));
         });
     }
 
