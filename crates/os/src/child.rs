@@ -1,6 +1,7 @@
 //! [`in_child`]: runs a test's body in a forked child, for what would disturb the other tests' process.
 #![allow(unsafe_code)]
 
+use crate::syscall::{Call, syscall4};
 use core::ffi::{c_int, c_uint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,4 +43,12 @@ pub(crate) fn in_child(body: impl FnOnce()) {
 pub(crate) fn become_user(id: c_uint) -> bool {
     // SAFETY: changes the credentials of the child that calls it.
     unsafe { setresgid(id, id, id) == 0 && setresuid(id, id, id) == 0 }
+}
+
+/// Lowers both values of the resource limit `resource` (RLIMIT_*) of this child.
+pub(crate) fn limit(resource: usize, value: u64) {
+    let both = [value; 2];
+    let address = both.as_ptr().expose_provenance();
+    // SAFETY: (1) prlimit64 reads two u64 and limits the child that calls it.
+    unsafe { syscall4(Call::PRLIMIT64, 0, resource, address, 0) }.unwrap();
 }

@@ -52,7 +52,7 @@ pub struct Features {
 /// # Errors
 /// From memfd_create(2).
 /// - `EINVAL`: a name of more than 249 bytes; a feature that this kernel lacks.
-/// - `ENODEV`: no such huge page. `ENOMEM`: memory; too few huge pages.
+/// - `ENODEV`: no such huge page. `ENOMEM`: memory. An empty pool is `ENOMEM` only when the file is mapped.
 /// - `EMFILE`, `ENFILE`: too many open files.
 /// - `EACCES`: [`Execution::Allowed`] where vm.memfd_noexec is 2.
 /// - `ENOSYS`: before 3.17; with huge pages, a kernel without hugetlbfs.

@@ -186,7 +186,7 @@ mod tests {
     use crate::child::{end_of_child, in_child};
     use crate::fd::Fd;
     use crate::linux::Linux;
-    use crate::syscall::syscall3;
+    use crate::syscall::{syscall3, syscall6};
     use crate::unit::Bytes;
     use crate::vm::Vm;
     use core::ptr::with_exposed_provenance_mut;
@@ -296,6 +296,23 @@ mod tests {
                 assert_eq!(free(key), Ok(()));
                 assert_eq!(free(key), Err(Errno::EINVAL));
                 assert_eq!(protect(page, read_write(), key), Err(Errno::EINVAL));
+            }
+        });
+    }
+
+    #[test]
+    fn protecting_with_a_key_fails_as_protecting_does() {
+        with_key(|key, page| {
+            let file = std::fs::File::open("/proc/self/exe").unwrap();
+            let (fd, flags) = (Fd(file.as_raw_fd()).argument(), 1);
+            // SAFETY: (1) maps a page of the program, shared and readable, where nothing is.
+            let shared = unsafe { syscall6(Call::MMAP, 0, PAGE, 1, flags, fd, 0) }.unwrap();
+            let shared = Span::new(shared, PAGE).unwrap();
+            // SAFETY: (1, 2) refused, or of pages that nothing uses.
+            unsafe {
+                assert_eq!(protect(shared, read_write(), key), Err(Errno::EACCES));
+                Linux.unmap(page).unwrap();
+                assert_eq!(protect(page, read_write(), key), Err(Errno::ENOMEM));
             }
         });
     }

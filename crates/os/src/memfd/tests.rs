@@ -1,9 +1,10 @@
 #![allow(unsafe_code)]
 
 use super::*;
-use crate::child::in_child;
+use crate::child::{end_of_child, in_child, limit};
 use crate::fd::close;
 use crate::linux::Linux;
+use crate::pagemap::Pagemap;
 use crate::share::map_shared;
 use crate::unit::{Bytes, Span};
 use crate::vm::Vm;
@@ -255,6 +256,9 @@ fn errors_are_the_kernels() {
     let refused = allocate(fd(&reader), range(0, 1), Allocate::Extend);
     assert_eq!(refused, Err(Errno::EBADF));
 
+    let null = File::create("/dev/null").unwrap();
+    let refused = allocate(fd(&null), range(0, 1), Allocate::Extend);
+    assert_eq!(refused, Err(Errno::ENODEV));
     let disk = File::open("/proc/self/maps").unwrap();
     assert_eq!(seals(fd(&disk)), Err(Errno::EINVAL));
     let (_reader, writer) = std::io::pipe().unwrap();
@@ -290,4 +294,34 @@ fn a_file_system_without_room_says_so_and_takes_nothing() {
     let vast = range(0, (blocks + 1) * block);
     assert_eq!(allocate(fd(&file), vast, Allocate::Extend), Err(Errno::ENOSPC));
     assert_eq!(file.metadata().unwrap().blocks(), 0);
+}
+
+#[test]
+fn limits_on_files_hold() {
+    const RLIMIT_FSIZE: usize = 1;
+    const RLIMIT_NOFILE: usize = 7;
+    const SIGXFSZ: i32 = 25;
+    in_child(|| {
+        let opened = create(c"neap-one", SEALABLE).unwrap();
+        for grow in [
+            || set_len(create(c"neap-long", SEALABLE).unwrap(), 2 * PAGE),
+            || {
+                allocate(
+                    create(c"neap-long", SEALABLE).unwrap(),
+                    range(PAGE, PAGE),
+                    Allocate::Extend,
+                )
+            },
+        ] {
+            let end = end_of_child(|| {
+                limit(RLIMIT_FSIZE, PAGE);
+                let _ = grow();
+            });
+            assert_eq!(end, Err(SIGXFSZ));
+        }
+        limit(RLIMIT_NOFILE, u64::try_from(opened.0).unwrap());
+        assert_eq!(create(c"neap-two", SEALABLE), Err(Errno::EMFILE));
+        assert!(matches!(create_secret(), Err(Errno::EMFILE | Errno::ENOSYS)));
+        assert_eq!(Pagemap::open(), Err(Errno::EMFILE));
+    });
 }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::*;
-use crate::child::{become_user, in_child};
+use crate::child::{become_user, in_child, limit};
 use crate::linux::Linux;
 use crate::residency::residency;
 use crate::unit::Span;
@@ -11,6 +11,8 @@ use core::ptr::with_exposed_provenance_mut;
 use std::string::String;
 
 const PAGE: usize = 4096;
+const RLIMIT_MEMLOCK: usize = 8;
+const RLIMIT_AS: usize = 9;
 
 /// A private segment that is removed when the test ends, however it ends.
 struct Segment(Id);
@@ -138,7 +140,9 @@ fn a_removed_segment_lives_until_its_last_attachment_goes() {
         let_go(one);
         let_go(two);
         assert_eq!(stat(id), Err(Errno::EINVAL));
-        assert_eq!(remove(id), Err(Errno::EINVAL));
+        for refused in [remove(id), lock(id), unlock(id), set(id, gone.owner, Mode::OWNER)] {
+            assert_eq!(refused, Err(Errno::EINVAL));
+        }
         assert_eq!(attach(id, Place::Anywhere, Access::Read), Err(Errno::EINVAL));
     });
 }
@@ -279,6 +283,11 @@ fn another_user_is_denied_what_the_mode_does_not_give() {
             };
             let huge = get(Key::PRIVATE, Bytes(PAGE), Create::Never, huge);
             assert!(matches!(huge, Err(Errno::EPERM | Errno::ENOSYS)), "{huge:?}");
+            let floor = std::fs::read_to_string("/proc/sys/vm/mmap_min_addr").unwrap();
+            if floor.trim().parse::<usize>().unwrap() > PAGE {
+                let low = attach(open.0, Place::At(PAGE), Access::Read);
+                assert_eq!(low, Err(Errno::EPERM));
+            }
             let listed = |whose| find(shut.0, whose);
             assert_eq!(listed(Anyone::Readable), None);
             assert_eq!(listed(Anyone::Any), Some(Bytes(PAGE)));
@@ -342,27 +351,11 @@ fn a_lock_is_bounded_by_its_limit() {
             return std::eprintln!("skipped: not run as root");
         }
         let segment = Segment::new(4 * PAGE);
-        limit_locked(PAGE as u64);
+        limit(RLIMIT_MEMLOCK, PAGE as u64);
         assert_eq!(lock(segment.0), Err(Errno::ENOMEM));
-        limit_locked(0);
+        limit(RLIMIT_MEMLOCK, 0);
         assert_eq!(lock(segment.0), Err(Errno::EPERM));
     });
-}
-
-fn limit_locked(bytes: u64) {
-    const RLIMIT_MEMLOCK: usize = 8;
-    let limit = [bytes; 2];
-    // SAFETY: (1) reads two u64 and limits the child that calls it.
-    unsafe {
-        crate::syscall::syscall4(
-            Call::PRLIMIT64,
-            0,
-            RLIMIT_MEMLOCK,
-            limit.as_ptr().expose_provenance(),
-            0,
-        )
-    }
-    .unwrap();
 }
 
 #[test]
@@ -388,4 +381,57 @@ fn a_huge_segment_needs_a_pool_and_a_size_that_exists() {
         }
         Err(errno) => panic!("{errno}"),
     }
+}
+
+#[test]
+fn an_attachment_counts_against_the_address_space() {
+    in_child(|| {
+        let unreserved = Features {
+            reserve: Reserve::Nothing,
+            ..Features::PLAIN
+        };
+        let id = get(Key::PRIVATE, Bytes(1 << 40), Create::Never, unreserved);
+        let Ok(id) = id else {
+            return std::eprintln!("skipped: kernel.shmmax or shmall is below 1 TiB");
+        };
+        let segment = Segment(id);
+        limit(RLIMIT_AS, 1 << 39);
+        let refused = attach(segment.0, Place::Anywhere, Access::Read);
+        assert_eq!(refused, Err(Errno::ENOMEM));
+    });
+}
+
+#[test]
+fn a_namespace_has_as_many_segments_as_its_limit() {
+    const UNSHARE: Call = Call(if cfg!(target_arch = "x86_64") { 272 } else { 97 });
+    const CLONE_NEWIPC: usize = 0x0800_0000;
+    in_child(|| {
+        // SAFETY: (1) gives the child an IPC namespace of its own; it has nothing attached.
+        if let Err(errno) = unsafe { syscall1(UNSHARE, CLONE_NEWIPC) } {
+            return std::eprintln!("skipped: no namespace of its own: {errno}");
+        }
+        assert_eq!(usage().unwrap().segments, 0);
+        assert_eq!(stat_at(Index(0), Anyone::Any), Err(Errno::EINVAL));
+        let make = |len| get(Key::PRIVATE, Bytes(len), Create::Never, Features::PLAIN);
+        let first = make(2 * PAGE - 1).unwrap();
+        let now = usage().unwrap();
+        assert_eq!((now.segments, now.total), (1, Bytes(2 * PAGE)));
+        assert_eq!((now.resident, now.swapped), (Bytes(0), Bytes(0)));
+        assert_eq!(stat_at(now.highest, Anyone::Readable).unwrap().0, first);
+        // As root of this machine; a container's may not write here.
+        for (name, value, errno) in [
+            ("shmmni", "1", Errno::ENOSPC),
+            ("shmall", "2", Errno::ENOSPC),
+            ("shmmax", "4095", Errno::EINVAL),
+        ] {
+            let path = std::format!("/proc/sys/kernel/{name}");
+            let before = std::fs::read_to_string(&path).unwrap();
+            if std::fs::write(&path, value).is_err() {
+                return std::eprintln!("skipped: {path} cannot be written");
+            }
+            assert_eq!(make(PAGE), Err(errno), "{name}");
+            std::fs::write(&path, before.trim()).unwrap();
+        }
+        assert!(make(PAGE).is_ok());
+    });
 }
