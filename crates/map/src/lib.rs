@@ -13,6 +13,9 @@
 //! The modules are listed bottom-up: each may use those above it.
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+mod child;
+
 mod operation;
 
 mod error;
@@ -37,10 +40,13 @@ mod anon;
 
 mod file;
 
+mod growable;
+
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
 pub use error::{Error, Feature, Kind, Refused};
 pub use file::{FileMap, Reading, Writing};
+pub use growable::{Arena, Growable, Growth, Room, Storage};
 pub use map::{Map, Pair};
 pub use neap_os::errno::Errno;
 pub use neap_os::unit::HugePage;
