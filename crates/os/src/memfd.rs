@@ -1,9 +1,9 @@
-//! Files in memory without a name in any directory: memfd_create (3.17) and memfd_secret (5.14); their seals, their
-//! length and what is allocated of them.
+//! Files in memory without a name in any directory: memfd_create (3.17) and memfd_secret (5.14); their seals,
+//! their length and what is allocated of them.
 //!
-//! Owns no descriptor. A seal is on the file, not on a descriptor, and never comes off. [`set_len`] and [`allocate`]
-//! serve every file; for a mapping's users both can be a trap: a page past the new end, or one that the file system
-//! has no room for, is SIGBUS.
+//! Owns no descriptor. A seal is on the file, not on a descriptor, and never comes off. [`set_len`] and
+//! [`allocate`] serve every file; for a mapping's users both can be a trap: a page past the new end, or one
+//! that the file system has no room for, is SIGBUS.
 #![allow(unsafe_code)]
 
 use crate::errno::Errno;
@@ -46,8 +46,8 @@ pub struct Features {
     pub huge: Option<HugePage>,
 }
 
-/// Makes an empty file in memory, open for reading and writing and closed on exec. Its `name` is for people: it shows in
-/// /proc/PID/fd and maps as `memfd:name`, and two files may have the same.
+/// Makes an empty file in memory, open for reading and writing and closed on exec. Its `name` is for people:
+/// it shows in /proc/PID/fd and maps as `memfd:name`, and two files may have the same.
 ///
 /// # Errors
 /// From memfd_create(2).
@@ -78,13 +78,13 @@ pub fn create(name: &CStr, features: Features) -> Result<Fd, Errno> {
     Fd::answered(fd)
 }
 
-/// Makes an empty file whose pages the kernel takes out of its own map, so that neither it nor another process
-/// can read them by mistake; closed on exec. It wants [`set_len`], once, and a shared mapping; read(2) and write(2) fail.
-/// Its pages count as locked: RLIMIT_MEMLOCK bounds the mapping.
+/// Makes an empty file whose pages the kernel takes out of its own map, so that neither it nor another
+/// process can read them by mistake; closed on exec. It wants [`set_len`], once, and a shared mapping;
+/// read(2) and write(2) fail. Its pages count as locked: RLIMIT_MEMLOCK bounds the mapping.
 ///
 /// # Errors
-/// - `ENOSYS`: before 5.14, without the build option, or turned off: before 6.5 `secretmem.enable=1` had to be on the
-///   kernel's command line.
+/// - `ENOSYS`: before 5.14, without the build option, or turned off: before 6.5 `secretmem.enable=1` had to
+///   be on the kernel's command line.
 /// - `EMFILE`, `ENFILE`: too many open files. `ENOMEM`: memory.
 pub fn create_secret() -> Result<Fd, Errno> {
     const O_CLOEXEC: usize = 0o2_000_000;
@@ -132,7 +132,8 @@ impl BitOr for Seals {
 /// # Errors
 /// From fcntl(2).
 /// - `EPERM`: sealed with [`Seals::SEAL`], or `fd` is not open for writing.
-/// - `EBUSY`: [`Seals::WRITE`] while there is a shared writable mapping, or a page that a device still writes to.
+/// - `EBUSY`: [`Seals::WRITE`] while there is a shared writable mapping, or a page that a device still writes
+///   to.
 /// - `EINVAL`: not a file in memory (tmpfs, hugetlbfs); a seal that this kernel does not know.
 /// - `EBADF`: not open.
 pub fn add_seals(fd: Fd, seals: Seals) -> Result<(), Errno> {
@@ -158,8 +159,8 @@ pub fn seals(fd: Fd) -> Result<Seals, Errno> {
 ///
 /// # Errors
 /// From ftruncate(2).
-/// - `EINVAL`: more than the longest file; not a file that has a length, or not open for writing; of huge pages, not
-///   a multiple; a secret file that has a length already.
+/// - `EINVAL`: more than the longest file; not a file that has a length, or not open for writing; of huge
+///   pages, not a multiple; a secret file that has a length already.
 /// - `EPERM`: [`Seals::SHRINK`] or [`Seals::GROW`]. `EFBIG`: the file system, or RLIMIT_FSIZE (and SIGXFSZ).
 /// - `ETXTBSY`: running. `EBADF`: not open. `EIO`, `EROFS`, `EINTR`: the file system.
 pub fn set_len(fd: Fd, len: u64) -> Result<(), Errno> {
@@ -186,8 +187,8 @@ pub enum Allocate {
 ///
 /// # Errors
 /// From fallocate(2).
-/// - `ENOSPC`: no room on the file system. A file of [`create`] has no bound but memory: it takes pages until the
-///   kernel kills for them, so the caller bounds `range`. A tmpfs mount's size bounds its files.
+/// - `ENOSPC`: no room on the file system. A file of [`create`] has no bound but memory: it takes pages until
+///   the kernel kills for them, so the caller bounds `range`. A tmpfs mount's size bounds its files.
 /// - `EINVAL`: `range` has no length. `EBADF`: not open for writing.
 /// - `EOPNOTSUPP`: the file system cannot. `ENODEV`, `ESPIPE`: not a regular file.
 /// - `EPERM`: [`Seals::GROW`] and the file would grow, or [`Seals::WRITE`] and a hole.

@@ -1,17 +1,18 @@
 //! The page cache of an open file: how much is in it (cachestat), bringing in, letting go (readahead,
 //! posix_fadvise), and writing back (sync_file_range).
 //!
-//! None of these changes a byte of a file, so all are safe. None makes data durable: sync_file_range writes neither
-//! metadata nor a disk's own cache out; only fsync(2) does. Counts are in pages of [`crate::env::page_size`] bytes and are
-//! history by the time they are read. Unlike mincore they need no mapping, and say what waits to be written.
+//! None of these changes a byte of a file, so all are safe. None makes data durable: sync_file_range writes
+//! neither metadata nor a disk's own cache out; only fsync(2) does. Counts are in pages of
+//! [`crate::env::page_size`] bytes and are history by the time they are read. Unlike mincore they need no
+//! mapping, and say what waits to be written.
 #![allow(unsafe_code)]
 
 use crate::errno::Errno;
 use crate::fd::{Fd, FileRange};
 use crate::syscall::{Call, syscall3, syscall4};
 
-/// The kernel's struct cachestat: pages of a range, by state. The first three are of the present, and a dirty page is
-/// counted in `cached`, too.
+/// The kernel's struct cachestat: pages of a range, by state. The first three are of the present, and a dirty
+/// page is counted in `cached`, too.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
@@ -39,8 +40,8 @@ pub fn count(fd: Fd, range: FileRange) -> Result<Counts, Errno> {
     let (offset, len) = range.arguments();
     let range = [offset as u64, len as u64];
     let mut counts = Counts::default();
-    // SAFETY: (1) cachestat reads a struct cachestat_range, two u64, and writes a struct cachestat, five; both
-    // live through the call.
+    // SAFETY: (1) cachestat reads a struct cachestat_range, two u64, and writes a struct cachestat, five;
+    // both live through the call.
     unsafe {
         syscall4(
             Call::CACHESTAT,
@@ -83,8 +84,8 @@ pub fn advise(fd: Fd, range: FileRange, usage: Use) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reads `range` into the page cache (readahead, 2.4.13), as far as the kernel's and the device's read-ahead limits
-/// go. May wait for the file system to find the blocks, not for the data. To the end of the file, if
+/// Reads `range` into the page cache (readahead, 2.4.13), as far as the kernel's and the device's read-ahead
+/// limits go. May wait for the file system to find the blocks, not for the data. To the end of the file, if
 /// the range has no length.
 ///
 /// # Errors
@@ -114,8 +115,8 @@ pub enum WriteOut {
     Complete = 1 | 2 | 4,
 }
 
-/// Writes back dirty pages that `range` touches (sync_file_range, 2.6.17). Not a substitute for fsync: see the
-/// module. tmpfs and memfd have nothing to write: success.
+/// Writes back dirty pages that `range` touches (sync_file_range, 2.6.17). Not a substitute for fsync: see
+/// the module. tmpfs and memfd have nothing to write: success.
 ///
 /// # Errors
 /// - `EBADF`: not open. `ESPIPE`: neither a regular file, a block device, a directory nor a symbolic link.

@@ -1,10 +1,10 @@
-//! The state of each page of this process, by /proc/self/pagemap: [`Word`]s for all, or [`Region`]s of those in a
-//! state (PAGEMAP_SCAN, 6.7).
+//! The state of each page of this process, by /proc/self/pagemap: [`Word`]s for all, or [`Region`]s of those
+//! in a state (PAGEMAP_SCAN, 6.7).
 //!
-//! A [`Pagemap`] shows the process that opened it: a child of fork that reads the parent's descriptor reads of the
-//! parent. What it says is history by the time it is read. Not to be had without procfs. The numbers are those
-//! of Documentation/admin-guide/mm/pagemap.rst and include/uapi/linux/fs.h. It changes no page: neither
-//! soft-dirty bits nor write protection are reset here.
+//! A [`Pagemap`] shows the process that opened it: a child of fork that reads the parent's descriptor reads
+//! of the parent. What it says is history by the time it is read. Not to be had without procfs. The numbers
+//! are those of Documentation/admin-guide/mm/pagemap.rst and include/uapi/linux/fs.h. It changes no page:
+//! neither soft-dirty bits nor write protection are reset here.
 #![allow(unsafe_code)]
 
 use crate::env::page_size;
@@ -265,9 +265,11 @@ impl Pagemap {
     /// (PAGEMAP_SCAN). Of what is not mapped it says nothing.
     ///
     /// # Errors
-    /// - `EINVAL`: `span` does not start on a page; `regions` is empty; a state that this kernel does not know.
+    /// - `EINVAL`: `span` does not start on a page; `regions` is empty; a state that this kernel does not
+    ///   know.
     /// - `EFAULT`: `span` is not all in user space.
-    /// - `ENOTTY`: before 6.7. `EBADF`: closed. `ENOMEM`: the kernel is short of memory. `EINTR`: a fatal signal.
+    /// - `ENOTTY`: before 6.7. `EBADF`: closed. `ENOMEM`: the kernel is short of memory. `EINTR`: a fatal
+    ///   signal.
     pub fn scan(self, span: Span, query: &Query, regions: &mut [Region]) -> Result<Scanned, Errno> {
         /// `_IOWR('f', 16, struct pm_scan_arg)`.
         const PAGEMAP_SCAN: usize = 0xc060_6610;
@@ -289,8 +291,8 @@ impl Pagemap {
             shown: query.shown,
         };
         let address = (&raw mut arguments).expose_provenance();
-        // SAFETY: (1) reads and writes the 96 bytes of `arguments`, whose size it is told, and at most `vec_len`
-        // regions from `vec` on. Without PM_SCAN_WP_MATCHING no page is write-protected.
+        // SAFETY: (1) reads and writes the 96 bytes of `arguments`, whose size it is told, and at most
+        // `vec_len` regions from `vec` on. Without PM_SCAN_WP_MATCHING no page is write-protected.
         let filled = unsafe { syscall3(Call::IOCTL, self.0.argument(), PAGEMAP_SCAN, address)? };
         let seen = (arguments.walk_end as usize).clamp(span.base(), span.end());
         Ok(Scanned {

@@ -1,10 +1,11 @@
 //! Protection keys: pkey_alloc, pkey_free, pkey_mprotect (4.9; aarch64 since 6.12) and the thread's rights.
 //!
-//! A page carries one of 16 keys (8 on aarch64), 0 unless told otherwise. Each thread has its own rights to each
-//! key, in a register that it changes without a system call; an access needs the page's protection and the
-//! thread's right, or it is SIGSEGV with `SEGV_PKUERR`. Instruction fetches are not checked on `x86_64`. A new thread
-//! starts with its maker's rights; a signal handler with the kernel's (key 0 alone), until it returns. The kernel
-//! itself obeys the rights of the thread whose call it serves: a forbidden buffer is `EFAULT`.
+//! A page carries one of 16 keys (8 on aarch64), 0 unless told otherwise. Each thread has its own rights to
+//! each key, in a register that it changes without a system call; an access needs the page's protection and
+//! the thread's right, or it is SIGSEGV with `SEGV_PKUERR`. Instruction fetches are not checked on `x86_64`.
+//! A new thread starts with its maker's rights; a signal handler with the kernel's (key 0 alone), until it
+//! returns. The kernel itself obeys the rights of the thread whose call it serves: a forbidden buffer is
+//! `EFAULT`.
 //!
 //! Never writes the register where the processor or the kernel lacks it. On aarch64 keys can be allocated and
 //! set on pages, but [`rights`] and [`set_rights`] are `ENOSYS`: this crate does not access `POR_EL0`.
@@ -20,7 +21,8 @@ use crate::unit::Span;
 pub struct Key(u8);
 
 impl Key {
-    /// Key 0: what every page starts with, stacks and code included. Never allocated, freed or restricted here.
+    /// Key 0: what every page starts with, stacks and code included. Never allocated, freed or restricted
+    /// here.
     pub const DEFAULT: Key = Key(0);
 }
 
@@ -149,8 +151,8 @@ mod register {
             return None;
         }
         let word: u32;
-        // SAFETY: rdpkru with ecx 0 writes eax and edx, and is legal as OSPKE is set (just seen). Not `nomem`:
-        // it stays in order with `write`.
+        // SAFETY: rdpkru with ecx 0 writes eax and edx, and is legal as OSPKE is set (just seen). Not
+        // `nomem`: it stays in order with `write`.
         unsafe {
             asm!("rdpkru", in("ecx") 0, out("eax") word, out("edx") _, options(nostack, preserves_flags))
         };
@@ -351,7 +353,8 @@ mod tests {
     #[test]
     fn errors_are_the_kernels() {
         let page = Linux.map(Bytes(PAGE)).unwrap();
-        // SAFETY: all of these are refused before anything changes; the page is then unmapped, used by nobody.
+        // SAFETY: all of these are refused before anything changes; the page is then unmapped, used by
+        // nobody.
         unsafe {
             let unsupported = protect(page, read_write(), Key(15)) == Err(Errno::ENOSYS);
             if unsupported {

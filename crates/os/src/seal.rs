@@ -2,10 +2,10 @@
 //!
 //! A sealed span cannot be unmapped, moved, grown, shrunk, mapped over or given another protection or
 //! protection key; where it is anonymous and not writable, advice that loses data is refused as well. All of
-//! these then say `EPERM`. There is no way back: a seal ends with the process or its next execve, and a child of
-//! fork inherits it. The bytes stay what they are and stay writable where they were: this protects the map,
-//! not the contents. Its pages can still be locked, paged out and, if the kernel is out of memory, the process
-//! killed.
+//! these then say `EPERM`. There is no way back: a seal ends with the process or its next execve, and a child
+//! of fork inherits it. The bytes stay what they are and stay writable where they were: this protects the
+//! map, not the contents. Its pages can still be locked, paged out and, if the kernel is out of memory, the
+//! process killed.
 #![allow(unsafe_code)]
 
 use crate::errno::Errno;
@@ -22,12 +22,14 @@ use crate::unit::Span;
 /// - `ENOSYS`: before 6.10.
 ///
 /// # Safety
-/// Sealing changes no byte, but it takes from the span's owner what an owner counts on: that it can unmap what it
-/// let go, or fence off what must not be touched. Code written before mseal may take those for certain.
-/// 1. `span` is the caller's, and nothing counts on unmapping, moving, protecting, replacing or discarding any part
-///    of it before the process ends.
+/// Sealing changes no byte, but it takes from the span's owner what an owner counts on: that it can unmap
+/// what it let go, or fence off what must not be touched. Code written before mseal may take those for
+/// certain.
+/// 1. `span` is the caller's, and nothing counts on unmapping, moving, protecting, replacing or discarding
+///    any part of it before the process ends.
 pub unsafe fn seal(span: Span) -> Result<(), Errno> {
-    // SAFETY: (1) mseal reads and writes no memory of the process; what it forbids is given up by the caller's 1.
+    // SAFETY: (1) mseal reads and writes no memory of the process; what it forbids is given up by the
+    // caller's 1.
     unsafe { syscall3(Call::MSEAL, span.base(), span.len(), 0)? };
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! System V shared memory: shmget, shmat, shmdt, shmctl.
 //!
-//! A segment lives in the IPC namespace, not in a process: it outlasts everybody until someone calls [`remove`] and
-//! the last attachment is gone. Its name is a [`Key`], which several programs agree on, or the [`Id`] that the kernel
-//! gives it. Attachments survive fork and end with execve. Keeps no record and owns no segment.
+//! A segment lives in the IPC namespace, not in a process: it outlasts everybody until someone calls
+//! [`remove`] and the last attachment is gone. Its name is a [`Key`], which several programs agree on, or the
+//! [`Id`] that the kernel gives it. Attachments survive fork and end with execve. Keeps no record and owns no
+//! segment.
 //!
-//! A segment is a file in a hidden tmpfs (or hugetlbfs): what [`crate::advice`] and [`crate::residency`] say of
-//! shared file mappings holds. All calls are as old as Linux; what is younger says so.
+//! A segment is a file in a hidden tmpfs (or hugetlbfs): what [`crate::advice`] and [`crate::residency`] say
+//! of shared file mappings holds. All calls are as old as Linux; what is younger says so.
 #![allow(unsafe_code)]
 
 use crate::env::page_size;
@@ -94,13 +95,14 @@ impl Features {
     };
 }
 
-/// Finds or makes the segment of `key`. `len` is a new one's length, which the kernel rounds up to pages; of one
-/// that exists it is the least length wanted, 0 for any.
+/// Finds or makes the segment of `key`. `len` is a new one's length, which the kernel rounds up to pages; of
+/// one that exists it is the least length wanted, 0 for any.
 ///
 /// # Errors
 /// From shmget(2).
 /// - `ENOENT`, `EEXIST`: see [`Create`].
-/// - `EINVAL`: a new length of 0 or over kernel.shmmax, or more than an existing segment has; no such huge page.
+/// - `EINVAL`: a new length of 0 or over kernel.shmmax, or more than an existing segment has; no such huge
+///   page.
 /// - `EACCES`: the segment's mode does not allow `mode`, and CAP_IPC_OWNER is missing.
 /// - `ENOMEM`: commit charge, or too few huge pages in the pool. `ENOSPC`: kernel.shmmni segments, or
 ///   kernel.shmall pages, are in use. `ENFILE`: fs.file-max.
@@ -197,8 +199,8 @@ pub fn attach(id: Id, place: Place, access: Access) -> Result<usize, Errno> {
 /// As [`attach`]; `EINVAL`: `base` is 0 or not on a page.
 ///
 /// # Safety
-/// 1. The pages from `base` for the segment's length ([`Stat::len`]) are the caller's, and nothing needs their
-///    contents.
+/// 1. The pages from `base` for the segment's length ([`Stat::len`]) are the caller's, and nothing needs
+///    their contents.
 pub unsafe fn attach_over(id: Id, base: usize, access: Access) -> Result<(), Errno> {
     let flags = SHM_REMAP | access_flags(access);
     // SAFETY: (1) SHM_REMAP replaces the pages that the caller gives up (its 1).

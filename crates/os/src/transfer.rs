@@ -1,10 +1,11 @@
 //! Copying by the kernel between this process's addresses: process_vm_readv and process_vm_writev on oneself
 //! (3.2, CONFIG_CROSS_MEMORY_ATTACH).
 //!
-//! An address that cannot be read or written is a short count or an error here and never a signal: not mapped, forbidden by
-//! its protection, past the end of a truncated file, a guard. It works without a signal handler, and slower than a copy.
-//! Device memory and [`crate::memfd::create_secret`]'s cannot be reached so. Protection keys
-//! are not looked at. The bytes are not copied at one instant: other threads' stores may show in part.
+//! An address that cannot be read or written is a short count or an error here and never a signal: not
+//! mapped, forbidden by its protection, past the end of a truncated file, a guard. It works without a signal
+//! handler, and slower than a copy. Device memory and [`crate::memfd::create_secret`]'s cannot be reached so.
+//! Protection keys are not looked at. The bytes are not copied at one instant: other threads' stores may show
+//! in part.
 #![allow(unsafe_code)]
 
 use crate::errno::Errno;
@@ -19,7 +20,8 @@ struct IoVec {
 }
 
 /// # Safety
-/// 1. `call` is one of the two. For process_vm_readv, `local` may be written; for process_vm_writev, `remote`.
+/// 1. `call` is one of the two. For process_vm_readv, `local` may be written; for process_vm_writev,
+///    `remote`.
 unsafe fn transfer(call: Call, local: &IoVec, remote: &IoVec) -> Result<usize, Errno> {
     let (from, to) = (
         core::ptr::from_ref(local).expose_provenance(),
@@ -29,8 +31,8 @@ unsafe fn transfer(call: Call, local: &IoVec, remote: &IoVec) -> Result<usize, E
     unsafe { syscall6(call, getpid() as usize, from, 1, to, 1, 0) }
 }
 
-/// Copies from the address `from` on to `to`, and says how many bytes: fewer than `to` holds if a page cannot be read;
-/// the copy then ends where that page starts. Nothing to copy is 0.
+/// Copies from the address `from` on to `to`, and says how many bytes: fewer than `to` holds if a page cannot
+/// be read; the copy then ends where that page starts. Nothing to copy is 0.
 ///
 /// Safe for any address: it is the kernel that reads, and whatever it finds are bytes.
 ///
@@ -51,15 +53,16 @@ pub fn read_self(from: usize, to: &mut [u8]) -> Result<usize, Errno> {
     unsafe { transfer(Call::PROCESS_VM_READV, &local, &remote) }
 }
 
-/// Copies `from` to the address `to`, and says how many bytes: fewer than `from` holds if a page cannot be written; the
-/// copy then ends where that page starts. It honours protections: a read-only page cannot be written.
+/// Copies `from` to the address `to`, and says how many bytes: fewer than `from` holds if a page cannot be
+/// written; the copy then ends where that page starts. It honours protections: a read-only page cannot be
+/// written.
 ///
 /// # Errors
 /// As [`read_self`]; `EFAULT`: `to` itself cannot be written.
 ///
 /// # Safety
-/// 1. What is writable of the bytes from `to` on, as many as `from` holds, is the caller's, and no reference to it
-///    or other access is live during the call.
+/// 1. What is writable of the bytes from `to` on, as many as `from` holds, is the caller's, and no reference
+///    to it or other access is live during the call.
 /// 2. `from` gives these bytes a value that whatever is kept there may have.
 pub unsafe fn write_self(to: usize, from: &[u8]) -> Result<usize, Errno> {
     let local = IoVec {

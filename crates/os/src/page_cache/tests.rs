@@ -32,7 +32,8 @@ impl Scratch {
         Scratch { path, file }
     }
 
-    /// Whether the file has a disk beneath it: on tmpfs (and overlays of it) nothing is ever dirty or evicted.
+    /// Whether the file has a disk beneath it: on tmpfs (and overlays of it) nothing is ever dirty or
+    /// evicted.
     fn has_disk(&self) -> bool {
         const STATFS: Call = Call(if cfg!(target_arch = "x86_64") { 138 } else { 44 });
         const ON_DISK: [u64; 3] = [0xef53, 0x5846_5342, 0x9123_683e]; // ext4, xfs, btrfs

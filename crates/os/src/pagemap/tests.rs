@@ -14,7 +14,8 @@ fn part(span: Span, first: usize, count: usize) -> Span {
     Span::new(span.base() + first * PAGE, count * PAGE).unwrap()
 }
 
-/// Eight pages in a child of its own, huge ones declined: 1 and 2 written, 4 read, 6 a guard (if there are any).
+/// Eight pages in a child of its own, huge ones declined: 1 and 2 written, 4 read, 6 a guard (if there are
+/// any).
 fn with_pages(body: impl FnOnce(Pagemap, Span, bool)) {
     in_child(|| {
         let span = Linux.map(Bytes(8 * PAGE)).unwrap();

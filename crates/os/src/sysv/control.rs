@@ -1,7 +1,7 @@
 //! shmctl: what a segment is like, whose it is, that it goes, and what all of them take.
 //!
-//! Owns the kernel's structures. `x86_64` and aarch64 share asm-generic/shmbuf.h and ipcbuf.h (x86's own shmbuf.h
-//! differs for x32 only), and neither takes the IPC_64 bit in the command.
+//! Owns the kernel's structures. `x86_64` and aarch64 share asm-generic/shmbuf.h and ipcbuf.h (x86's own
+//! shmbuf.h differs for x32 only), and neither takes the IPC_64 bit in the command.
 #![allow(unsafe_code)]
 
 use super::{Id, Key, Mode};
@@ -163,7 +163,8 @@ impl Stat {
 /// # Safety
 /// 1. `buffer` is 0 or the address of the structure that `command` reads or writes.
 unsafe fn shmctl(id: i32, command: usize, buffer: usize) -> Result<usize, Errno> {
-    // SAFETY: (1) shmctl changes segments' records and the structure of the caller's (1), no byte of a segment.
+    // SAFETY: (1) shmctl changes segments' records and the structure of the caller's (1), no byte of a
+    // segment.
     unsafe { syscall3(Call::SHMCTL, id.cast_unsigned() as usize, command, buffer) }
 }
 
