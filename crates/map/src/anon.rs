@@ -113,7 +113,7 @@ impl Anon<Private> {
     /// # Errors
     /// As [`Anon::map`].
     pub fn reserve(self) -> Result<Map<Reserved>, Error> {
-        self.flag(Flags::NO_RESERVE).area(Prot::NONE).map(Map::of)
+        self.area(Prot::NONE).map(Map::of)
     }
 }
 

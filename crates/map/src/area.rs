@@ -3,8 +3,8 @@
 //! An area owns whole pages `[base, base + mapped)`, of which `[head, head + len)` is what the user asked
 //! for: the rest is what the kernel's pages hold before an unaligned offset and behind an odd length, and
 //! guards. Never makes a reference, never decides who may: that is the views' business. Fields are private,
-//! so that no address leaves but through a checked range ([`PageRange`], in `range`); what changes an area that is
-//! there is in `change`.
+//! so that no address leaves but through a checked range ([`PageRange`], in `range`); what changes an area
+//! that is there is in `change`.
 //!
 //! Invariants:
 //! - a. Nobody else maps, unmaps or moves anything in `[base, base + mapped)` while the area lives.
@@ -17,6 +17,7 @@
 mod change;
 mod range;
 
+pub(crate) use change::Rights;
 pub(crate) use range::PageRange;
 
 use crate::diagnosis;
@@ -275,8 +276,8 @@ impl Area {
         })
     }
 
-    /// Cuts the area in two: `[0, at)` stays, `[at, len)` is the new one. `at` lies on a page or at an end of the
-    /// area; what no user sees stays with the bytes beside it.
+    /// Cuts the area in two: `[0, at)` stays, `[at, len)` is the new one. `at` lies on a page or at an end of
+    /// the area; what no user sees stays with the bytes beside it.
     pub(crate) fn split_off(&mut self, at: usize) -> Result<Area, Error> {
         let bytes = self.bytes(Operation::Split, &(at..))?;
         if bytes.is_empty() {

@@ -12,6 +12,8 @@
 //!
 //! The modules are listed bottom-up: each may use those above it.
 #![deny(unsafe_code)]
+// An error that gives a map or two back is large, and rare.
+#![allow(clippy::result_large_err)]
 
 #[cfg(test)]
 mod child;
@@ -39,6 +41,20 @@ pub mod huge;
 mod anon;
 
 mod file;
+
+pub mod protection;
+
+mod resize;
+
+pub mod lock;
+
+mod flush;
+
+mod seal;
+
+mod name;
+
+pub mod key;
 
 mod growable;
 

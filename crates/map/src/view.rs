@@ -3,6 +3,8 @@
 //! The type says who else can change the bytes, not how they were mapped. It is chosen once, by the
 //! constructor that can prove it, and only a consuming call replaces it.
 
+use std::marker::PhantomData;
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -10,7 +12,8 @@ mod sealed {
 /// A view. See the types that implement it.
 pub trait View: sealed::Sealed + Send + Sync + 'static {}
 
-/// A view whose bytes nobody changes behind the borrow checker's back, and which may be read: it lends `&[u8]`.
+/// A view whose bytes nobody changes behind the borrow checker's back, and which may be read: it lends
+/// `&[u8]`.
 pub trait Stable: View {}
 
 /// A view whose bytes may be copied out, each access of which may fail.
@@ -44,6 +47,16 @@ views! {
     VolatileMut: CopyOut CopyIn;
     /// Addresses without access: a reservation.
     Reserved: ;
+    /// Private anonymous memory that nobody may write, this process neither: `&[u8]` (tier T0).
+    ReadOnly: Stable;
     /// Instructions: may be fetched and read, not written.
     Code: Stable;
+    /// Instructions: may be fetched only, where the processor can tell loads from fetches.
+    ExecuteOnly: ;
 }
+
+/// The memory of a `Map<V>` without any access, its contents kept, until it is opened again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed<V>(PhantomData<V>);
+impl<V: View> sealed::Sealed for Closed<V> {}
+impl<V: View> View for Closed<V> {}

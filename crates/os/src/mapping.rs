@@ -37,6 +37,11 @@ impl Prot {
     pub const fn contains(self, other: Prot) -> bool {
         self.0 & other.0 == other.0
     }
+    /// The rights of both.
+    #[must_use]
+    pub const fn with(self, other: Prot) -> Prot {
+        Prot(self.0 | other.0)
+    }
     /// As the kernel takes it.
     pub(crate) const fn bits(self) -> usize {
         self.0 as usize

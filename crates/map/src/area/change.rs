@@ -1,7 +1,7 @@
 //! What changes an area that is there: its rights, what is mapped in it, its length and its place.
 //!
-//! The kernel may stop half way. Each call here then puts back what it changed; where even that is refused, no
-//! type could tell the truth about the area any more, and the process ends with one line.
+//! The kernel may stop half way. Each call here then puts back what it changed; where even that is refused,
+//! no type could tell the truth about the area any more, and the process ends with one line.
 #![allow(unsafe_code)]
 
 use super::{Area, PageRange, Shape, span_of};
@@ -139,8 +139,8 @@ impl Area {
         Ok(())
     }
 
-    /// Moves the area's pages away into an area of its own, without guards, and keeps the old addresses, mapped
-    /// and empty.
+    /// Moves the area's pages away into an area of its own, without guards, and keeps the old addresses,
+    /// mapped and empty.
     ///
     /// # Safety
     /// 1. Nothing refers to the bytes of the area.
@@ -200,7 +200,8 @@ impl Area {
             span_of(old.0.base, first),
             span_of(old.0.base + last, old.0.mapped - last),
         ] {
-            // SAFETY: (1) the area's own (a); (2) guards are not used. One that stays costs address space only.
+            // SAFETY: (1) the area's own (a); (2) guards are not used. One that stays costs address space
+            // only.
             let _ = (!guard.is_empty()).then(|| unsafe { mapping::unmap(guard) });
         }
         Ok(target)
