@@ -214,6 +214,10 @@ kinds! {
         "wait, or try again later";
     TimedOut: "the time passed",
         "wait longer";
+    Truncated: "what was sent is longer than the room for it, or was withheld in part",
+        "make more room, or see what limits the receiver";
+    Disconnected: "the other side has gone",
+        "connect anew";
     Other: "the kernel refused",
         "see the error number";
 }

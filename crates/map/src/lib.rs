@@ -58,12 +58,29 @@ pub mod key;
 
 mod growable;
 
+mod allocation;
+
+mod unnamed;
+
+mod memfd;
+
+pub mod parcel;
+
+mod secret;
+
+mod shm;
+
+pub use allocation::Allocation;
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
 pub use error::{Error, Feature, Kind, Refused};
 pub use file::{FileMap, Reading, Writing};
 pub use growable::{Arena, Growable, Growth, Room, Storage};
 pub use map::{Map, Pair};
+pub use memfd::{Execution, Memfd, MemfdRequest, Sealing, Seals};
 pub use neap_os::errno::Errno;
+pub use neap_os::sysv::{Mode, Owner};
 pub use neap_os::unit::HugePage;
 pub use operation::Operation;
+pub use secret::Secret;
+pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};

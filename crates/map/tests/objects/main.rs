@@ -1,0 +1,8 @@
+//! Objects that processes share, with the processes: each test that needs one of its own forks or starts it.
+#![deny(unsafe_code)]
+
+mod child;
+mod memfd;
+mod parcel;
+mod secret;
+mod shm;
