@@ -71,6 +71,9 @@ mod secret;
 mod shm;
 
 pub use allocation::Allocation;
+
+pub mod sync;
+
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
 pub use error::{Error, Feature, Kind, Refused};
