@@ -40,6 +40,8 @@ pub enum Feature {
     Cachestat,
     /// `PAGEMAP_SCAN`, Linux 6.7.
     PagemapScan,
+    /// Reads that do not wait (`RWF_NOWAIT`, Linux 4.14) on this file system.
+    ReadNoWait,
     /// `memfd_create` (3.17) with these flags.
     Memfd,
     /// `memfd_secret`: Linux 5.14 with `CONFIG_SECRETMEM`.
@@ -79,6 +81,7 @@ impl Feature {
             Feature::ProtectionKeys => "protection keys (the processor, Linux 4.9)",
             Feature::Cachestat => "cachestat (Linux 6.5)",
             Feature::PagemapScan => "PAGEMAP_SCAN (Linux 6.7)",
+            Feature::ReadNoWait => "reads that do not wait (Linux 4.14) on this file system",
             Feature::Memfd => "memfd_create with these flags",
             Feature::SecretMemory => "memfd_secret (Linux 5.14, CONFIG_SECRETMEM)",
             Feature::SystemV => "System V shared memory (CONFIG_SYSVIPC)",

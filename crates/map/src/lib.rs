@@ -42,6 +42,14 @@ mod anon;
 
 mod file;
 
+mod advice;
+
+mod process;
+
+mod pages;
+
+mod residency;
+
 pub mod protection;
 
 mod resize;
@@ -70,10 +78,10 @@ mod secret;
 
 mod shm;
 
-pub use allocation::Allocation;
-
 pub mod sync;
 
+pub use advice::{AtFork, Discard, Hint, has_guards};
+pub use allocation::Allocation;
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
 pub use error::{Error, Feature, Kind, Refused};
@@ -85,5 +93,8 @@ pub use neap_os::errno::Errno;
 pub use neap_os::sysv::{Mode, Owner};
 pub use neap_os::unit::HugePage;
 pub use operation::Operation;
+pub use pages::{Categories, PageRun, PageState, Where};
+pub use process::{Discards, Hints, Process};
+pub use residency::{Answer, CacheStat, Residency, try_read_resident};
 pub use secret::Secret;
 pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};

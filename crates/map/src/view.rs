@@ -49,6 +49,10 @@ views! {
     Reserved: ;
     /// Private anonymous memory that nobody may write, this process neither: `&[u8]` (tier T0).
     ReadOnly: Stable;
+    /// Private memory whose pages the kernel may turn to zeros until they are stored to: copied out and in.
+    Lazy: CopyOut CopyIn;
+    /// Private memory under a guard: addresses without access, for a while.
+    Guarded: ;
     /// Instructions: may be fetched and read, not written.
     Code: Stable;
     /// Instructions: may be fetched only, where the processor can tell loads from fetches.
