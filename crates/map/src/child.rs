@@ -88,12 +88,19 @@ pub(crate) fn address_space() -> u64 {
     pages * neap_os::env::page_size() as u64
 }
 
-/// Uses up the map count of this child, but for `left` of them. The maps stay.
+/// Uses up the map count of this child, but for `left` of them. The maps stay. What is allocated afterwards
+/// comes from memory that the C library keeps, so that failures can be read and told.
 pub(crate) fn exhaust_maps(left: usize) {
     let page = neap_os::env::page_size();
     let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
     let len = 2 * page * (most.trim().parse::<usize>().unwrap() + 2);
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: settings of the C library's allocator, which take effect at once.
+    unsafe {
+        assert_eq!(libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20), 1);
+        assert_eq!(libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30), 1);
+    }
+    drop(std::hint::black_box(vec![1_u8; 24 << 20]));
     // SAFETY: an anonymous mapping at an address of the kernel's choice, whose protections change; nobody
     // uses it.
     unsafe {
@@ -103,9 +110,18 @@ pub(crate) fn exhaust_maps(left: usize) {
         while libc::mprotect(at.cast(), page, libc::PROT_READ) == 0 {
             at = at.add(2 * page);
         }
+        // mmap may pass the limit by one, which a split may not. Neighbours with other rights do not merge.
+        let one = |prot| libc::mmap(std::ptr::null_mut(), page, prot, flags, -1, 0);
+        for prot in [libc::PROT_NONE, libc::PROT_READ].repeat(8) {
+            one(prot);
+        }
+        assert_eq!(one(libc::PROT_EXEC), libc::MAP_FAILED);
         for _ in 0..left.div_ceil(2) {
             at = at.sub(2 * page);
             assert_eq!(libc::mprotect(at.cast(), page, libc::PROT_NONE), 0);
+        }
+        if !left.is_multiple_of(2) {
+            assert_ne!(one(libc::PROT_EXEC), libc::MAP_FAILED);
         }
     }
 }

@@ -66,6 +66,8 @@ pub mod key;
 
 mod growable;
 
+mod window;
+
 mod allocation;
 
 mod unnamed;
@@ -98,3 +100,4 @@ pub use process::{Discards, Hints, Process};
 pub use residency::{Answer, CacheStat, Residency, try_read_resident};
 pub use secret::Secret;
 pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};
+pub use window::{Window, WindowStatistics};
