@@ -9,13 +9,16 @@
 mod fleet;
 #[path = "sync_kill/ledger.rs"]
 mod ledger;
+#[path = "sync_kill/process.rs"]
+mod process;
 
-use fleet::{Fleet, Random, end_of, fork, kill};
+use fleet::{Fleet, Random};
 use ledger::{Accounts, Ledger};
 use neap_map::sync::{
     Attempt, Barrier, Common, Condition, Error, LockError, Mutex, MutexGuard, Once, Permits, Relocked,
     RwLock, Semaphore,
 };
+use process::{end_of, fork, kill};
 use std::time::Duration;
 
 const WORKERS: usize = 4;

@@ -12,8 +12,7 @@ use super::error::Error;
 use neap_os::robust::{RobustFutex, RobustList};
 use neap_os::thread::{at_fork, gettid};
 use std::cell::Cell;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// The calling thread. Neither Send nor Sync, as its list is not.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +47,17 @@ impl Me {
 
     #[cold]
     fn ask() -> Result<Me, Error> {
-        static HOOKED: OnceLock<bool> = OnceLock::new();
-        // SAFETY: (1) the handlers add to an atomic, which is fine on any thread. (2) they are part of
-        // this crate's code; where that is unloaded, glibc drops them.
-        let hooked = *HOOKED.get_or_init(|| unsafe { at_fork(nothing, nothing, forked) });
-        if !hooked {
-            return Err(Error::OutOfMemory);
+        // Not a Once: a fork in the middle of one would leave the child waiting for ever for a thread that it
+        // does not have. Registered twice the handler counts by two, which does no harm. No thread has an
+        // answer in its cache before the handler that makes it stale is registered.
+        static HOOKED: AtomicBool = AtomicBool::new(false);
+        if !HOOKED.load(Acquire) {
+            // SAFETY: (1) the handlers add to an atomic, which is fine on any thread. (2) they are part of
+            // this crate's code; where that is unloaded, glibc drops them.
+            if !unsafe { at_fork(nothing, nothing, forked) } {
+                return Err(Error::OutOfMemory);
+            }
+            HOOKED.store(true, Release);
         }
         let me = Me {
             tid: gettid(),

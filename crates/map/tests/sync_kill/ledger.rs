@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 /// Three counts that agree: the total, twice, and each worker's.
 #[derive(FromBytes, Clone, Copy, Default, Debug)]
 #[repr(C)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     total: u64,
     by_worker: [u64; WORKERS],
     total_again: u64,
@@ -31,7 +31,7 @@ fn put<T>(to: &mut T, value: T) {
 }
 
 impl Ledger {
-    pub fn add(&mut self, worker: usize) {
+    pub(crate) fn add(&mut self, worker: usize) {
         self.check();
         put(&mut self.before, self.by_worker);
         put(&mut self.open, 1);
@@ -43,7 +43,7 @@ impl Ledger {
     }
 
     /// Takes back what a dead owner has begun.
-    pub fn undo(&mut self) {
+    pub(crate) fn undo(&mut self) {
         if self.open == 1 {
             // A kill in the middle of this leaves the journal open, and the next one does it all again.
             let (before, total) = (self.before, self.before.iter().sum());
@@ -58,15 +58,15 @@ impl Ledger {
     }
 
     /// How many kills met a change half way.
-    pub fn undone(&self) -> u64 {
+    pub(crate) fn undone(&self) -> u64 {
         self.undone
     }
 
-    pub fn entries(&self, worker: usize) -> u64 {
+    pub(crate) fn entries(&self, worker: usize) -> u64 {
         self.by_worker[worker]
     }
 
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         assert_eq!(self.open, 0);
         assert_eq!(self.total, self.total_again);
         assert_eq!(self.total, self.by_worker.iter().sum());
@@ -74,10 +74,10 @@ impl Ledger {
 }
 
 /// How many entries each worker knows to be done, in memory that no lock protects.
-pub struct Accounts(&'static [AtomicU64; WORKERS]);
+pub(crate) struct Accounts(&'static [AtomicU64; WORKERS]);
 
 impl Accounts {
-    pub fn new() -> Accounts {
+    pub(crate) fn new() -> Accounts {
         let mut map = Anon::shared(size_of::<[AtomicU64; WORKERS]>()).map().unwrap();
         let known = map.as_mut_ptr().cast::<[AtomicU64; WORKERS]>();
         std::mem::forget(map);
@@ -86,17 +86,17 @@ impl Accounts {
     }
 
     /// Worker `worker` knows that it has `entries` entries. One more than it knew, or it is lost here.
-    pub fn acknowledge(&self, worker: usize, entries: u64) {
+    pub(crate) fn acknowledge(&self, worker: usize, entries: u64) {
         assert_eq!(self.0[worker].swap(entries, SeqCst) + 1, entries);
     }
 
-    pub fn acknowledged(&self, worker: usize) -> u64 {
+    pub(crate) fn acknowledged(&self, worker: usize) -> u64 {
         self.0[worker].load(SeqCst)
     }
 
     /// A worker was killed that has `entries` entries in the ledger: what it knew is among them, and
     /// besides at most the one that it could not take note of.
-    pub fn settle(&self, worker: usize, entries: u64) {
+    pub(crate) fn settle(&self, worker: usize, entries: u64) {
         let known = self.0[worker].swap(entries, SeqCst);
         assert!(
             entries == known || entries == known + 1,
@@ -105,7 +105,7 @@ impl Accounts {
     }
 
     /// Every worker's entries are what it knows, and each has made some.
-    pub fn check(&self, ledger: &Ledger) {
+    pub(crate) fn check(&self, ledger: &Ledger) {
         for worker in 0..WORKERS {
             assert_eq!(self.acknowledged(worker), ledger.entries(worker));
             assert_ne!(ledger.entries(worker), 0);
