@@ -231,6 +231,19 @@ impl<'f, S, A> FileMap<'f, S, A> {
         Ok((u64::try_from(stat.st_size).unwrap_or(0), pages))
     }
 
+    /// The file, for calls beside the mapping.
+    pub(crate) const fn file(&self) -> BorrowedFd<'f> {
+        self.file
+    }
+    /// The first byte's offset in the file.
+    pub(crate) const fn start(&self) -> u64 {
+        self.start
+    }
+    /// Whether instructions may be fetched.
+    pub(crate) const fn is_executable(&self) -> bool {
+        self.prot.contains(Prot::EXEC)
+    }
+
     pub(crate) fn area(self, sharing: Sharing) -> Result<Area, Error> {
         let (file_len, page) = self.shape()?;
         let end = self.end.unwrap_or(file_len.max(self.start));

@@ -84,11 +84,30 @@ pub mod sync;
 
 pub use advice::{AtFork, Discard, Hint, has_guards};
 pub use allocation::Allocation;
+mod file_system;
+
+mod file_copy;
+
+pub mod verity;
+
+mod immutable;
+
+mod sealed;
+
+mod snapshot;
+
+mod birth;
+
+mod lease;
+
+mod leased;
+
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
 pub use error::{Error, Feature, Kind, Refused};
 pub use file::{FileMap, Reading, Writing};
 pub use growable::{Arena, Growable, Growth, Room, Storage};
+pub use leased::Leased;
 pub use map::{Map, Pair};
 pub use memfd::{Execution, Memfd, MemfdRequest, Sealing, Seals};
 pub use neap_os::errno::Errno;
@@ -98,6 +117,8 @@ pub use operation::Operation;
 pub use pages::{Categories, PageRun, PageState, Where};
 pub use process::{Discards, Hints, Process};
 pub use residency::{Answer, CacheStat, Residency, try_read_resident};
+pub use sealed::Sealed;
 pub use secret::Secret;
 pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};
+pub use snapshot::{Snapshot, Taken};
 pub use window::{Window, WindowStatistics};
