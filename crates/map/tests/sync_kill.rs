@@ -278,12 +278,14 @@ fn barrier_75_kills() {
     let mut random = Random::new();
     let barrier = Common::<Barrier<3>>::new(()).unwrap();
     let rounds = Common::<Mutex<[u64; 3]>>::new([0; 3]).unwrap();
+    let seated = Common::<Semaphore>::new(0).unwrap();
     for _ in 0..75 {
         let work = |me: usize| {
             let barrier = &barrier;
-            let rounds = &rounds;
+            let (rounds, seated) = (&rounds, &seated);
             move || {
                 let seat = barrier.join().unwrap();
+                seated.release().unwrap();
                 loop {
                     match seat.wait() {
                         Ok(_) => {
@@ -301,11 +303,9 @@ fn barrier_75_kills() {
             }
         };
         let workers = [fork(work(0)), fork(work(1)), fork(work(2))];
-        std::thread::sleep(Duration::from_micros(random.below(6000)));
-        // A worker that is killed before it has taken its seat is not known to the others: not yet.
-        while barrier.join().is_ok() {
-            std::thread::yield_now();
-        }
+        // A worker that is killed before it has taken its seat is not known to the others.
+        (0..3).for_each(|_| seated.acquire_for(Duration::from_secs(50)).unwrap());
+        std::thread::sleep(Duration::from_micros(random.below(3000)));
         let killed = random.below(3) as usize;
         kill(workers[killed]);
         let ends = workers.map(end_of);
