@@ -206,18 +206,21 @@ impl Area {
         Ok(area)
     }
 
-    /// Takes over addresses that a call other than mmap has mapped (shmat, a driver's own way).
+    /// Takes over addresses that a call other than mmap has mapped (shmat), in pages of this size.
     ///
     /// # Safety
     /// 1. `span` is mapped, page-aligned, and from now on nobody else's.
-    pub(crate) unsafe fn adopt(span: Span, len: usize) -> Area {
-        assert!(span.is_aligned(page_size()) && len <= span.len() && isize::try_from(len).is_ok());
+    pub(crate) unsafe fn adopt(span: Span, len: Bytes, page: PageSize) -> Area {
+        let page = page.bytes().map_or(page_size(), |bytes| bytes.0);
+        let len = len.0;
+        assert!(span.base() != 0 && span.is_aligned(page));
+        assert!(len <= span.len() && isize::try_from(len).is_ok());
         Area(Shape {
             base: span.base(),
             mapped: span.len(),
             head: 0,
             len,
-            page: page_size(),
+            page,
             in_file: None,
         })
     }

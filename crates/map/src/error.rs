@@ -217,6 +217,8 @@ kinds! {
         "wait, or try again later";
     TimedOut: "the time passed",
         "wait longer";
+    SegmentLimit: "there are as many System V segments, or pages of them, as the IPC namespace may have",
+        "remove some (ipcs, ipcrm), or raise kernel.shmmni or kernel.shmall";
     Truncated: "what was sent is longer than the room for it, or was withheld in part",
         "make more room, or see what limits the receiver";
     Disconnected: "the other side has gone",

@@ -82,8 +82,10 @@ mod shm;
 
 pub mod sync;
 
-pub use advice::{AtFork, Discard, Hint, has_guards};
-pub use allocation::Allocation;
+pub mod sysv;
+
+mod device;
+
 mod file_system;
 
 mod file_copy;
@@ -102,8 +104,11 @@ mod lease;
 
 mod leased;
 
+pub use advice::{AtFork, Discard, Hint, has_guards};
+pub use allocation::Allocation;
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
+pub use device::{Device, DeviceRequest};
 pub use error::{Error, Feature, Kind, Refused};
 pub use file::{FileMap, Reading, Writing};
 pub use growable::{Arena, Growable, Growth, Room, Storage};

@@ -121,6 +121,12 @@ pub(crate) fn own_shm(bytes: u64) -> bool {
     }
 }
 
+/// Gives this child an IPC namespace. False if it may not.
+pub(crate) fn own_ipc() -> bool {
+    // SAFETY: no conditions.
+    unsafe { libc::unshare(libc::CLONE_NEWIPC) == 0 }
+}
+
 /// Says by name that a part of a test was not run, and why.
 pub(crate) fn skip(what: &str, why: &dyn std::fmt::Display) {
     eprintln!("skipped: {what}: {why}");

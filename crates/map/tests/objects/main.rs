@@ -2,7 +2,9 @@
 #![deny(unsafe_code)]
 
 mod child;
+mod device;
 mod memfd;
 mod parcel;
 mod secret;
 mod shm;
+mod sysv;
