@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod bench;
+mod cross;
 mod dist;
 mod fuzz;
 mod sanitize;
@@ -31,6 +32,7 @@ usage: cargo xtask VERB
                            search for inputs that break a promise; --keep adds what was found to fuzz/corpus
   sanitize [address|thread]
                            the heap's tests under AddressSanitizer, its threads under ThreadSanitizer
+  cross                    check that all compiles for aarch64, run programs under its libneap.so in an emulator
   ci                       test, fmt, clippy and tidy
 ";
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Some("sanitize") => sanitize::run(&words),
         Some("test") => test::Plan::parse(&words).and_then(test::run),
         Some("tidy") => tidy::run(&words),
+        Some("cross") => cross::run(),
         Some("dist") => dist::lay_out().map(|to| println!("{}", to.display())),
         Some("install") => dist::install(&words),
         Some("ci") => test::ci(),

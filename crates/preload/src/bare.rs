@@ -32,7 +32,6 @@ extern "C" fn fail() -> i64 {
 }
 
 /// The C library's function `name`, kept in `place`.
-#[cfg(target_arch = "x86_64")]
 fn real(place: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
     let mut real = place.load(Relaxed);
     if real.is_null() {
@@ -47,7 +46,6 @@ fn real(place: &AtomicPtr<c_void>, name: &core::ffi::CStr) -> *mut c_void {
 
 /// Wrappers that jump to the real function and leave no frame: the call may be one that returns twice,
 /// and it may take arguments on the stack.
-#[cfg(target_arch = "x86_64")]
 mod raw {
     use super::{AtomicPtr, c_void, real};
     use core::arch::naked_asm;
@@ -57,6 +55,38 @@ mod raw {
     macro_rules! forward {
         ($(#[$doc:meta])* $name:ident, $consider:ident) => {
             $(#[$doc])*
+            #[cfg(target_arch = "aarch64")]
+            #[unsafe(no_mangle)]
+            #[unsafe(naked)]
+            pub unsafe extern "C" fn $name() -> i64 {
+                naked_asm!(
+                    ".cfi_startproc",
+                    "stp x29, x30, [sp, #-80]!",
+                    ".cfi_def_cfa_offset 80",
+                    ".cfi_offset 29, -80",
+                    ".cfi_offset 30, -72",
+                    "stp x0, x1, [sp, #16]",
+                    "stp x2, x3, [sp, #32]",
+                    "stp x4, x5, [sp, #48]",
+                    "stp x6, x7, [sp, #64]",
+                    "bl {consider}",
+                    "mov x16, x0",
+                    "ldp x0, x1, [sp, #16]",
+                    "ldp x2, x3, [sp, #32]",
+                    "ldp x4, x5, [sp, #48]",
+                    "ldp x6, x7, [sp, #64]",
+                    "ldp x29, x30, [sp], #80",
+                    ".cfi_def_cfa_offset 0",
+                    ".cfi_restore 29",
+                    ".cfi_restore 30",
+                    "br x16",
+                    ".cfi_endproc",
+                    consider = sym $consider,
+                )
+            }
+
+            $(#[$doc])*
+            #[cfg(target_arch = "x86_64")]
             #[unsafe(no_mangle)]
             #[unsafe(naked)]
             pub unsafe extern "C" fn $name() -> i64 {
@@ -99,20 +129,30 @@ mod raw {
         };
     }
 
-    const SYS_CLONE: usize = 56;
-    const SYS_FORK: usize = 57;
-    const SYS_SETUID: usize = 105;
-    const SYS_SETGID: usize = 106;
-    const SYS_SETREUID: usize = 113;
-    const SYS_SETREGID: usize = 114;
-    const SYS_SETGROUPS: usize = 116;
-    const SYS_SETRESUID: usize = 117;
-    const SYS_SETRESGID: usize = 119;
-    const SYS_CAPSET: usize = 126;
-    const SYS_UNSHARE: usize = 272;
-    const SYS_SETNS: usize = 308;
-    const SYS_SECCOMP: usize = 317;
-    const SYS_CLONE3: usize = 435;
+    /// The numbers that are looked at: those of x86_64 and of aarch64 (asm-generic).
+    const fn number(x86_64: usize, aarch64: usize) -> usize {
+        if cfg!(target_arch = "x86_64") {
+            x86_64
+        } else {
+            aarch64
+        }
+    }
+
+    const SYS_CLONE: usize = number(56, 220);
+    /// Not there on aarch64: no call has this number.
+    const SYS_FORK: usize = number(57, usize::MAX);
+    const SYS_SETUID: usize = number(105, 146);
+    const SYS_SETGID: usize = number(106, 144);
+    const SYS_SETREUID: usize = number(113, 145);
+    const SYS_SETREGID: usize = number(114, 143);
+    const SYS_SETGROUPS: usize = number(116, 159);
+    const SYS_SETRESUID: usize = number(117, 147);
+    const SYS_SETRESGID: usize = number(119, 149);
+    const SYS_CAPSET: usize = number(126, 91);
+    const SYS_UNSHARE: usize = number(272, 97);
+    const SYS_SETNS: usize = number(308, 268);
+    const SYS_SECCOMP: usize = number(317, 277);
+    const SYS_CLONE3: usize = number(435, 435);
 
     const CLONE_VM: usize = 0x100;
 

@@ -68,11 +68,12 @@ macro_rules! fast_malloc {
 pub(crate) use fast_malloc;
 
 /// Defines functions that take a block, or null (and more that the fast path does not look at), and free it.
+/// In parentheses behind the slow half is what that one takes besides the block: the name's first arguments.
 ///
 /// # Safety
-/// 1. `slow` takes the arguments that the name has, or fewer, and frees the block.
+/// 1. `slow` frees the block.
 macro_rules! fast_free {
-    ($($(#[$doc:meta])* $name:ident($($more:ident: $type:ty),*) else $slow:ident)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($($more:ident: $type:ty),*) else $slow:ident($($pass:ident),*))*) => {$(
         $(#[$doc])*
         #[cfg(target_arch = "x86_64")]
         #[unsafe(no_mangle)]
@@ -142,7 +143,7 @@ macro_rules! fast_free {
             // SAFETY: the caller gives null or a block of ours in use (1).
             if !unsafe { neap_heap::heap().push(neap_heap::local(), block.expose_provenance()) } {
                 // SAFETY: nothing has changed yet (1).
-                unsafe { $slow(block $(, $more)*) };
+                unsafe { $slow(block $(, $pass)*) };
             }
         }
     )*};

@@ -32,9 +32,9 @@ fast_malloc! {
 
 fast_free! {
     /// free(3). Leaves errno alone.
-    free() else free_slow
+    free() else free_slow()
     /// cfree(3): an old name of free.
-    cfree() else free_slow
+    cfree() else free_slow()
 }
 
 /// calloc(3).
@@ -152,9 +152,9 @@ unsafe extern "C" fn free_aligned_sized_slow(block: Pointer, align: usize, size:
 
 fast_free! {
     /// free_sized (C23). The size is checked in checking mode only.
-    free_sized(size: usize) else free_sized_slow
+    free_sized(size: usize) else free_sized_slow(size)
     /// free_aligned_sized (C23). Size and alignment are checked in checking mode only.
-    free_aligned_sized(align: usize, size: usize) else free_aligned_sized_slow
+    free_aligned_sized(align: usize, size: usize) else free_aligned_sized_slow(align, size)
 }
 
 /// free of a block whose size the program claims to know. In checking mode every free comes here.

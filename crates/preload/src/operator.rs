@@ -212,27 +212,27 @@ unsafe extern "C" fn delete_slow(block: Pointer) {
 
 fast_free! {
     /// operator delete.
-    _ZdlPv() else delete_slow
+    _ZdlPv() else delete_slow()
     /// operator delete.
-    _ZdaPv() else delete_slow
+    _ZdaPv() else delete_slow()
     /// operator delete.
-    _ZdlPvm(size: usize) else free_sized_slow
+    _ZdlPvm(size: usize) else free_sized_slow(size)
     /// operator delete.
-    _ZdaPvm(size: usize) else free_sized_slow
+    _ZdaPvm(size: usize) else free_sized_slow(size)
     /// operator delete.
-    _ZdlPvRKSt9nothrow_t(nothrow: Nothrow) else delete_slow
+    _ZdlPvRKSt9nothrow_t(_nothrow: Nothrow) else delete_slow()
     /// operator delete.
-    _ZdaPvRKSt9nothrow_t(nothrow: Nothrow) else delete_slow
+    _ZdaPvRKSt9nothrow_t(_nothrow: Nothrow) else delete_slow()
     /// operator delete.
-    _ZdlPvSt11align_val_t(align: usize) else delete_slow
+    _ZdlPvSt11align_val_t(_align: usize) else delete_slow()
     /// operator delete.
-    _ZdaPvSt11align_val_t(align: usize) else delete_slow
+    _ZdaPvSt11align_val_t(_align: usize) else delete_slow()
     /// operator delete.
-    _ZdlPvmSt11align_val_t(size: usize, align: usize) else free_as_slow
+    _ZdlPvmSt11align_val_t(size: usize, align: usize) else free_as_slow(size, align)
     /// operator delete.
-    _ZdaPvmSt11align_val_t(size: usize, align: usize) else free_as_slow
+    _ZdaPvmSt11align_val_t(size: usize, align: usize) else free_as_slow(size, align)
     /// operator delete.
-    _ZdlPvSt11align_val_tRKSt9nothrow_t(align: usize, nothrow: Nothrow) else delete_slow
+    _ZdlPvSt11align_val_tRKSt9nothrow_t(_align: usize, _nothrow: Nothrow) else delete_slow()
     /// operator delete.
-    _ZdaPvSt11align_val_tRKSt9nothrow_t(align: usize, nothrow: Nothrow) else delete_slow
+    _ZdaPvSt11align_val_tRKSt9nothrow_t(_align: usize, _nothrow: Nothrow) else delete_slow()
 }
