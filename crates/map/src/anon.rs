@@ -2,6 +2,28 @@
 //!
 //! The type says what kind: [`Private`] to this process, [`Shared`] with the children of a fork, or
 //! [`Droppable`] by the kernel. Each has the options that it can have and no others. Source: mmap(2).
+//!
+//! Of mmap's flags those are missing that do nothing (`MAP_DENYWRITE`, `MAP_EXECUTABLE`, and but for machines
+//! without an MMU `MAP_UNINITIALIZED`) and `MAP_NONBLOCK`, which takes `MAP_POPULATE` back. What cannot be
+//! had does not compile:
+//!
+//! ```compile_fail
+//! neap_map::Anon::droppable(4096).no_reserve(); // never charged, anyway
+//! ```
+//! ```compile_fail
+//! neap_map::Anon::droppable(4096).locked(); // EINVAL
+//! ```
+//! ```compile_fail
+//! neap_map::Anon::shared(4096).stack(); // private memory's
+//! ```
+//! ```compile_fail
+//! let map = neap_map::Anon::shared(4096).map().unwrap();
+//! let slice: &[u8] = &map; // a child may store there
+//! ```
+//! ```compile_fail
+//! let mut room = neap_map::Anon::private(4096).reserve().unwrap();
+//! room[0] = 1; // not committed
+//! ```
 
 use crate::area::{Area, Guards};
 use crate::error::{Error, Kind};
@@ -31,8 +53,8 @@ pub enum Private {}
 /// a memfd.
 #[derive(Clone, Copy, Debug)]
 pub enum Shared {}
-/// `MAP_DROPPABLE` (Linux 6.11): private, never swapped, and turned to zeros when the kernel needs memory; zeros
-/// in a child.
+/// `MAP_DROPPABLE` (Linux 6.11): private, never swapped, and turned to zeros when the kernel needs memory;
+/// zeros in a child.
 #[derive(Clone, Copy, Debug)]
 pub enum Droppable {}
 
@@ -45,6 +67,11 @@ macro_rules! kinds {
     )*};
 }
 kinds! { Private Shared Droppable }
+
+/// A kind whose pages stay: droppable ones can be neither locked nor huge.
+pub trait Kept: AnonKind {}
+impl Kept for Private {}
+impl Kept for Shared {}
 
 /// What to do about the pages before anybody touches them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -151,6 +178,20 @@ impl Anon<Droppable> {
     }
 }
 
+impl<K: Kept> Anon<K> {
+    /// Pages of this size from the hugetlb pool, the machine's default if it is [`HugePage::DEFAULT`].
+    pub fn huge(self, size: HugePage) -> Self {
+        Anon {
+            page: PageSize::Huge(size),
+            ..self
+        }
+    }
+    /// `MAP_LOCKED`: in memory and kept there, as far as that goes; [`Map::lock`] says whether it went.
+    pub fn locked(self) -> Self {
+        self.flag(Flags::LOCKED)
+    }
+}
+
 impl<K: AnonKind> Anon<K> {
     fn new(len: usize) -> Anon<K> {
         Anon {
@@ -171,17 +212,6 @@ impl<K: AnonKind> Anon<K> {
         }
     }
 
-    /// Pages of this size from the hugetlb pool, the machine's default if it is [`HugePage::DEFAULT`].
-    pub fn huge(self, size: HugePage) -> Self {
-        Anon {
-            page: PageSize::Huge(size),
-            ..self
-        }
-    }
-    /// `MAP_LOCKED`: in memory and kept there, as far as that goes; [`Map::lock`] says whether it went.
-    pub fn locked(self) -> Self {
-        self.flag(Flags::LOCKED)
-    }
     /// Whether to make the pages now.
     pub fn populate(self, populate: Populate) -> Self {
         match populate {
@@ -250,3 +280,6 @@ impl<K: AnonKind> Anon<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,9 @@ impl Child {
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0);
         if pid == 0 {
+            // A panic may wait for ever for a lock of a thread that was not forked along.
+            // SAFETY: ends this child after a minute.
+            unsafe { libc::alarm(60) };
             let outcome = catch_unwind(AssertUnwindSafe(body));
             // SAFETY: no conditions.
             unsafe { libc::_exit(if outcome.is_ok() { 0 } else { 101 }) };
@@ -124,4 +127,10 @@ pub(crate) fn exhaust_maps(left: usize) {
             assert_ne!(one(libc::PROT_EXEC), libc::MAP_FAILED);
         }
     }
+}
+
+/// Makes this child the user and group `id` for good, without capabilities. False if it may not.
+pub(crate) fn become_user(id: u32) -> bool {
+    // SAFETY: changes the credentials of the child that calls it.
+    unsafe { libc::setresgid(id, id, id) == 0 && libc::setresuid(id, id, id) == 0 }
 }

@@ -11,6 +11,7 @@ use neap_os::mapping::{Flags, Move, PageSize, Place, Prot, Request, Sharing, Sou
 use neap_os::unit::Span;
 use rustix::process::{Resource, getrlimit};
 use std::fs;
+use std::io::Read;
 
 /// An mmap that failed.
 pub(crate) fn of_map(errno: Errno, request: &Request) -> Error {
@@ -206,15 +207,25 @@ fn memory_limit(more: u64, private_writable: bool) -> Option<Kind> {
     (private_writable && passes("VmData:", getrlimit(Resource::Data).current)).then_some(Kind::DataLimit)
 }
 
+/// How many lines the file has. Without allocating: there are thousands, and a large block would take a map.
+fn lines(mut file: fs::File) -> Option<usize> {
+    let mut buffer = [0; 8192];
+    let mut lines = 0;
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(lines),
+            len => lines += buffer[..len].iter().filter(|&&byte| byte == b'\n').count(),
+        }
+    }
+}
+
 /// Whether a mapping more would be one too many. Merging leaves the count fuzzy by a few.
 pub(crate) fn is_map_count_exhausted() -> bool {
     const SLACK: usize = 3;
     let most = fs::read_to_string("/proc/sys/vm/max_map_count")
         .ok()
         .and_then(|text| text.trim().parse::<usize>().ok());
-    let now = fs::read("/proc/self/maps")
-        .ok()
-        .map(|text| text.iter().filter(|&&byte| byte == b'\n').count());
+    let now = fs::File::open("/proc/self/maps").ok().and_then(lines);
     matches!((now, most), (Some(now), Some(most)) if now + SLACK >= most)
 }
 
@@ -271,3 +282,6 @@ pub(crate) fn of(operation: Operation, errno: Errno) -> Error {
 pub(crate) fn of_rustix(operation: Operation, errno: rustix::io::Errno) -> Error {
     of(operation, Errno(errno.raw_os_error()))
 }
+
+#[cfg(test)]
+mod tests;

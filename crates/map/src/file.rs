@@ -3,6 +3,26 @@
 //! The type says how: [`Shared`] or [`Private`] (copy on write), for [`Reading`] or for [`Writing`]. Any
 //! offset, any length: the kernel's pages are this module's business. A descriptor is borrowed for the call
 //! only, the map outlives it. Source: mmap(2).
+//!
+//! What cannot be had does not compile:
+//!
+//! ```compile_fail
+//! let file = std::fs::File::open("/proc/self/exe").unwrap();
+//! neap_map::FileMap::of(&file).map().unwrap().write_at(0, b"x"); // for reading
+//! ```
+//! ```compile_fail
+//! let file = std::fs::File::open("/proc/self/exe").unwrap();
+//! let map = neap_map::FileMap::of(&file).copy_on_write().map().unwrap();
+//! let slice: &[u8] = &map; // what was not stored to still shows the file
+//! ```
+//! ```compile_fail
+//! let file = std::fs::File::open("/proc/self/exe").unwrap();
+//! neap_map::FileMap::of(&file).no_reserve(); // nothing to charge
+//! ```
+//! ```compile_fail
+//! let file = std::fs::File::open("/proc/self/exe").unwrap();
+//! neap_map::FileMap::of(&file).copy_on_write().sync(); // for shared stores
+//! ```
 
 use crate::anon::{Populate, Private, Shared};
 use crate::area::Area;
@@ -268,3 +288,6 @@ impl<'f, S, A> FileMap<'f, S, A> {
         Area::map_in_pages(&request, head, len, page)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,3 +89,6 @@ impl<V: CopyOut> Map<V> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

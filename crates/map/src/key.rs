@@ -218,3 +218,6 @@ impl Drop for Keyed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,12 @@
 #[cfg(test)]
 mod child;
 
+#[cfg(test)]
+mod smaps;
+
+#[cfg(test)]
+mod neighbours;
+
 mod operation;
 
 mod error;

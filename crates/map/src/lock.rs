@@ -189,4 +189,90 @@ mod tests {
             }
         }
     }
+
+    use crate::anon::Anon;
+    use crate::child::in_child;
+    use crate::error::Kind;
+    use crate::file::FileMap;
+    use crate::smaps;
+
+    fn locked_kib() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmLck:"))
+            .unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_page_is_unlocked_when_the_last_guard_over_it_goes() {
+        in_child(|| {
+            let map = Anon::private(8 * 4096).map().unwrap();
+            let first = map.lock(..5 * 4096, When::Now).unwrap();
+            let second = map.lock(3 * 4096 + 1..8 * 4096, When::Now).unwrap();
+            let same = map.lock(..5 * 4096, When::Now).unwrap();
+            assert_eq!(locked_kib(), 32);
+            drop(first);
+            assert_eq!(locked_kib(), 32);
+            same.unlock().unwrap();
+            assert_eq!(locked_kib(), 20);
+            assert!(smaps::at(map.as_ptr().wrapping_add(3 * 4096)).unwrap().has("lo"));
+            second.unlock().unwrap();
+            assert_eq!(locked_kib(), 0);
+        });
+    }
+
+    #[test]
+    fn on_fault_locks_what_is_touched() {
+        in_child(|| {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(4 * 4096).unwrap();
+            let map = FileMap::of(&file).writable().map().unwrap();
+            let locked = map.lock(.., When::OnFault).unwrap();
+            let entry = smaps::at(map.as_ptr()).unwrap();
+            assert!(entry.has("lo") && entry.has("lf") && entry.kib("Rss:") == 0);
+            map.write(0, &1u8).unwrap();
+            assert!(smaps::at(map.as_ptr()).unwrap().kib("Rss:") >= 4);
+            drop(locked);
+            let empty = map.lock(5..5, When::Now).unwrap();
+            assert_eq!((locked_kib(), empty.map().len()), (0, 4 * 4096));
+            assert_eq!(
+                map.lock(..=4 * 4096, When::Now).unwrap_err().kind(),
+                Kind::OutOfRange
+            );
+        });
+    }
+
+    #[test]
+    fn past_the_end_of_the_file_nothing_is_locked() {
+        in_child(|| {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(4096).unwrap();
+            let map = FileMap::of(&file).range(..4 * 4096).map().unwrap();
+            let error = map.lock(.., When::Now).unwrap_err();
+            assert_eq!(error.kind(), Kind::PageUnavailable);
+            assert_eq!(locked_kib(), 0);
+            assert!(held().is_empty());
+        });
+    }
+
+    #[test]
+    fn the_whole_process_is_locked_and_a_child_is_not() {
+        in_child(|| {
+            lock_all(Mappings::All, When::OnFault).unwrap();
+            let map = Anon::private(8 * 4096).map().unwrap();
+            assert!(smaps::at(map.as_ptr()).unwrap().has("lo"));
+            in_child(|| assert_eq!(locked_kib(), 0));
+            unlock_all().unwrap();
+            assert_eq!(locked_kib(), 0);
+            let guard = map.lock(.., When::Now).unwrap();
+            in_child(|| {
+                assert_eq!(locked_kib(), 0);
+                map.lock(..4096, When::Now).unwrap().unlock().unwrap();
+            });
+            assert_eq!(locked_kib(), 32);
+            drop(guard);
+        });
+    }
 }

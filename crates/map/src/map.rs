@@ -167,3 +167,6 @@ impl<V: View> fmt::Debug for Map<V> {
         write!(f, "Map<{view}>({} bytes at {:p})", self.len(), self.as_ptr())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -458,3 +458,6 @@ fn fetch_anew(bytes: &[u8]) {
     // SAFETY: as above.
     unsafe { asm!("dsb ish", "isb", options(nostack, preserves_flags)) };
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ impl<V: Movable> Map<V> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,6 @@ impl<V: View> Map<V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
