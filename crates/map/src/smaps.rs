@@ -42,6 +42,13 @@ pub(crate) fn at<T>(address: *const T) -> Option<Entry> {
         .find(|entry| entry.span.contains(address.addr()))
 }
 
+/// Whether anything is mapped there. Without allocating, which could map something there.
+pub(crate) fn is_mapped<T>(address: *const T) -> bool {
+    let page = neap_os::env::page_size();
+    let span = Span::new(address.addr() & !(page - 1), page).unwrap();
+    neap_os::residency::residency(span, &mut [0]).is_ok()
+}
+
 impl Entry {
     fn line(&self, field: &str) -> &str {
         let found = self.text.lines().find_map(|line| line.strip_prefix(field));

@@ -6,15 +6,11 @@ use crate::anon::Anon;
 use crate::child::in_child;
 use crate::error::Kind;
 use crate::file::FileMap;
-use crate::smaps;
+use crate::smaps::is_mapped;
 use crate::view::VolatileMut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 const PAGE: usize = 4096;
-
-fn is_mapped(at: *const u8) -> bool {
-    smaps::at(at).is_some()
-}
 
 #[test]
 fn what_is_cut_is_joined_again_and_nothing_else_is() {

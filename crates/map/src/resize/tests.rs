@@ -5,26 +5,23 @@ use crate::child::in_child;
 use crate::error::Kind;
 use crate::file::FileMap;
 use crate::protection::Protection;
-use crate::smaps;
+use crate::smaps::is_mapped;
 
 const PAGE: usize = 4096;
 
 #[test]
 fn what_a_shrink_cut_off_does_not_come_back() {
-    let mut map = Anon::private(4 * PAGE).map().unwrap();
-    map.fill(7);
-    map.resize(PAGE + 100).unwrap();
-    assert_eq!(
-        (
-            map.len(),
-            smaps::at(map.as_ptr().wrapping_add(2 * PAGE)).map(|e| e.rights)
-        ),
-        (PAGE + 100, None)
-    );
-    map.resize(PAGE + 200).unwrap();
-    map.resize_moving(3 * PAGE).unwrap();
-    assert!(map[..PAGE + 100].iter().all(|&byte| byte == 7));
-    assert!(map[PAGE + 100..].iter().all(|&byte| byte == 0));
+    in_child(|| {
+        let mut map = Anon::private(4 * PAGE).map().unwrap();
+        map.fill(7);
+        map.resize(PAGE + 100).unwrap();
+        assert!(!is_mapped(map.as_ptr().wrapping_add(2 * PAGE)));
+        assert_eq!(map.len(), PAGE + 100);
+        map.resize(PAGE + 200).unwrap();
+        map.resize_moving(3 * PAGE).unwrap();
+        assert!(map[..PAGE + 100].iter().all(|&byte| byte == 7));
+        assert!(map[PAGE + 100..].iter().all(|&byte| byte == 0));
+    });
 }
 
 #[test]
@@ -116,11 +113,11 @@ fn pages_move_over_another_map_of_the_same_shape() {
             let place = target.as_ptr();
             let mut moved = source.move_over(target).unwrap();
             assert!(moved.as_ptr() == place && moved.iter().all(|&byte| byte == 4));
-            assert_eq!(smaps::at(old), None);
-            assert_eq!(smaps::at(old.wrapping_sub(1)).map(|entry| entry.has("ac")), None);
+            assert!(!is_mapped(old));
+            assert!(guards == crate::Guards::None || !is_mapped(old.wrapping_sub(1)));
             moved.fill(6);
             moved.unmap().unwrap();
-            assert_eq!(smaps::at(place), None);
+            assert!(!is_mapped(place));
         });
     }
     let (short, long) = (
