@@ -2,12 +2,12 @@
 //!
 //! What a driver maps has no length that fstat knows, its offset may choose what is mapped, and a register
 //! wants accesses of its own width, each made once: the caller names range and width, and nothing is
-//! rounded, split or cached. Order against other accesses is made by [`std::sync::atomic::fence`]. Never forms a
-//! reference.
+//! rounded, split or cached. Order against other accesses is made by [`std::sync::atomic::fence`]. Never
+//! forms a reference.
 //!
-//! An access to a page that the driver has taken away is a signal: registers are not read by a copy that could
-//! be resumed. Which calls a mapping allows is the driver's choice: many refuse copy-on-write or unmapping
-//! a part.
+//! An access to a page that the driver has taken away is a signal: registers are not read by a copy that
+//! could be resumed. Which calls a mapping allows is the driver's choice: many refuse copy-on-write or
+//! unmapping a part.
 #![allow(unsafe_code)]
 
 use crate::area::Area;
@@ -55,8 +55,8 @@ impl<'f> DeviceRequest<'f, Reading> {
     /// # Errors
     /// - [`Kind::Unaligned`]: the range does not start on a page. [`Kind::OutOfRange`]: it is empty or
     ///   ends before it starts.
-    /// - [`Kind::NotMappable`]: not a driver that hands out memory. [`Kind::Invalid`]: not this range of it, or
-    ///   not so. [`Kind::AccessDenied`], [`Kind::NotPermitted`], [`Kind::BadDescriptor`].
+    /// - [`Kind::NotMappable`]: not a driver that hands out memory. [`Kind::Invalid`]: not this range of it,
+    ///   or not so. [`Kind::AccessDenied`], [`Kind::NotPermitted`], [`Kind::BadDescriptor`].
     /// - Those of memory. Drivers may say others.
     pub fn map(self) -> Result<Device<Reading>, Error> {
         self.area(Prot::READ).map(Device::of_area)
@@ -148,8 +148,8 @@ macro_rules! loads {
         /// [`Kind::OutOfRange`]; [`Kind::Misaligned`]: the offset is not a multiple of the width.
         pub fn $name(&self, offset: usize) -> Result<$type, Error> {
             let place = self.place::<$type>(Operation::Read, offset)?;
-            // SAFETY: inside the area and aligned, by `place`; mapped for reading as long as it lives. No reference
-            // to it exists, and a volatile access may be of memory that is not Rust's.
+            // SAFETY: inside the area and aligned, by `place`; mapped for reading as long as it lives. No
+            // reference to it exists, and a volatile access may be of memory that is not Rust's.
             Ok(unsafe { place.read_volatile() })
         }
     )*};
@@ -163,8 +163,9 @@ macro_rules! stores {
         /// [`Kind::OutOfRange`]; [`Kind::Misaligned`]: the offset is not a multiple of the width.
         pub fn $name(&self, offset: usize, value: $type) -> Result<(), Error> {
             let place = self.place::<$type>(Operation::Write, offset)?;
-            // SAFETY: inside the area and aligned, by `place`; mapped for writing as long as it lives. No reference
-            // to it exists, and what the store does beyond it is harmless, as `writable` (1) was promised.
+            // SAFETY: inside the area and aligned, by `place`; mapped for writing as long as it lives. No
+            // reference to it exists, and what the store does beyond it is harmless, as `writable` (1) was
+            // promised.
             unsafe { place.write_volatile(value) };
             Ok(())
         }

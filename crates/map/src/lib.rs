@@ -90,6 +90,8 @@ pub mod sync;
 
 pub mod sysv;
 
+mod segment;
+
 mod device;
 
 mod file_system;
@@ -130,6 +132,7 @@ pub use process::{Discards, Hints, Process};
 pub use residency::{Answer, CacheStat, Residency, try_read_resident};
 pub use sealed::Sealed;
 pub use secret::Secret;
+pub use segment::Segment;
 pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};
 pub use snapshot::{Snapshot, Taken};
 pub use window::{Window, WindowStatistics};

@@ -1,12 +1,12 @@
 //! [`Memfd`]: memory with a descriptor and no name in any folder, and the seals that make promises about it.
 //!
 //! It is shared by passing the descriptor on (see [`crate::parcel`]) and is gone with the last descriptor and
-//! map. Owns the descriptor; keeps no record of maps, which outlive it. A seal is for ever and holds for every
-//! process. Another process that has the descriptor for writing may change the bytes at any time and, without
-//! [`Seals::SHRINK`], take them away: maps are volatile.
+//! map. Owns the descriptor; keeps no record of maps, which outlive it. A seal is for ever and holds for
+//! every process. Another process that has the descriptor for writing may change the bytes at any time and,
+//! without [`Seals::SHRINK`], take them away: maps are volatile.
 //!
-//! memfd_create: Linux 3.17; of huge pages 4.14; [`Seals::FUTURE_WRITE`] 5.1; [`Execution`] and [`Seals::EXEC`] 6.3.
-//! Source: memfd_create(2), fcntl(2).
+//! memfd_create: Linux 3.17; of huge pages 4.14; [`Seals::FUTURE_WRITE`] 5.1; [`Execution`] and
+//! [`Seals::EXEC`] 6.3. Source: memfd_create(2), fcntl(2).
 
 use crate::allocation::{self, Allocation};
 use crate::anon::Shared;
@@ -64,7 +64,8 @@ impl MemfdRequest<'_> {
     /// - [`Kind::OutOfMemory`], [`Kind::StorageFull`], [`Kind::TooLarge`]: no room for `len` bytes.
     /// - [`Kind::HugePoolEmpty`]; [`Kind::Unsupported`]: no such huge pages, or a kernel before 6.3 that was
     ///   asked for an execution policy.
-    /// - [`Kind::Invalid`]: [`Sealing::Refused`] with [`Execution::Sealed`]. [`Kind::AccessDenied`]: see [`Execution`].
+    /// - [`Kind::Invalid`]: [`Sealing::Refused`] with [`Execution::Sealed`]. [`Kind::AccessDenied`]: see
+    ///   [`Execution`].
     /// - [`Kind::TooManyFiles`].
     pub fn create(self, len: u64) -> Result<Memfd, Error> {
         const LONGEST: usize = 249;

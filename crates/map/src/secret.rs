@@ -5,8 +5,8 @@
 //! children of a fork, can map or see it; while one is open hibernation is off. Owns the descriptor; maps
 //! outlive it. Its length is set once.
 //!
-//! Linux 5.14 with CONFIG_SECRETMEM; before 6.5 also `secretmem.enable=1` on the kernel's command line. Source:
-//! memfd_secret(2).
+//! Linux 5.14 with CONFIG_SECRETMEM; before 6.5 also `secretmem.enable=1` on the kernel's command line.
+//! Source: memfd_secret(2).
 #![allow(unsafe_code)]
 
 use crate::diagnosis;

@@ -2,12 +2,13 @@
 //!
 //! What the library adds to shm_open(3): nobody finds an object before it has its length and its memory; and
 //! an open object tells that it is in use. Every [`Shm`] holds a shared lock (flock(2)) on its object. The
-//! kernel keeps it as long as a descriptor, a map made of it, or a child's copy of either is left, and drops it
-//! with the last, however the process ended. So a name that can be locked exclusively is nobody's, and
+//! kernel keeps it as long as a descriptor, a map made of it, or a child's copy of either is left, and drops
+//! it with the last, however the process ended. So a name that can be locked exclusively is nobody's, and
 //! [`Shm::reap_stale`] removes it. Programs that open objects without the lock are not seen.
 //!
-//! A name is 1 to 255 bytes without `/` and 0, not `.` or `..`; a leading `/` is taken off. Who has the rights
-//! may cut an object off under others: maps are volatile. Linux 3.15; glibc and musl use the same folder.
+//! A name is 1 to 255 bytes without `/` and 0, not `.` or `..`; a leading `/` is taken off. Who has the
+//! rights may cut an object off under others: maps are volatile. Linux 3.15; glibc and musl use the same
+//! folder.
 
 use crate::allocation::{self, Allocation};
 use crate::anon::Shared;
@@ -98,6 +99,15 @@ impl ShmRequest<'_> {
     /// [`Kind::BadName`]; [`Kind::AlreadyExists`]; [`Kind::AccessDenied`]; [`Kind::NotFound`]: there is no
     /// `/dev/shm`; [`Kind::StorageFull`], [`Kind::OutOfMemory`], [`Kind::TooLarge`]; [`Kind::TooManyFiles`].
     pub fn create(self, len: u64) -> Result<Shm, Error> {
+        self.create_with(len, |_| Ok(())).map(|(shm, ())| shm)
+    }
+
+    /// The same, and does something with the file before anybody else can see it.
+    pub(crate) fn create_with<T>(
+        self,
+        len: u64,
+        fill: impl FnOnce(BorrowedFd<'_>) -> Result<T, Error>,
+    ) -> Result<(Shm, T), Error> {
         let name = checked(Operation::Create, self.name)?;
         let folder = folder(Operation::Create)?;
         // Publishing decides; this spares the memory.
@@ -107,8 +117,9 @@ impl ShmRequest<'_> {
         let unnamed = Unnamed::create(folder, self.mode)?;
         lock(Operation::Create, unnamed.file(), FlockOperation::LockShared)?;
         allocation::lengthen(unnamed.file(), 0..len, self.allocation)?;
+        let filled = fill(unnamed.file())?;
         let file = unnamed.publish(name)?;
-        Ok(Shm { file })
+        Ok((Shm { file }, filled))
     }
 
     /// Opens it, or makes it if there is none.
@@ -192,8 +203,8 @@ impl Shm {
         }
     }
 
-    /// Removes a name. The object lives on until the last descriptor and map of it are gone; so once everybody
-    /// is attached, nothing is left to clean up.
+    /// Removes a name. The object lives on until the last descriptor and map of it are gone; so once
+    /// everybody is attached, nothing is left to clean up.
     ///
     /// # Errors
     /// [`Kind::BadName`]; [`Kind::NotFound`]; [`Kind::AccessDenied`], [`Kind::NotPermitted`]: it is another
@@ -201,7 +212,8 @@ impl Shm {
     pub fn unlink(name: impl AsRef<OsStr>) -> Result<(), Error> {
         let name = checked(Operation::Unlink, name.as_ref())?;
         let folder = folder(Operation::Unlink)?;
-        // Not while it is being reaped: the name might be made anew between the reaper's look and its removal.
+        // Not while it is being reaped: the name might be made anew between the reaper's look and its
+        // removal.
         let held = open_file(&folder, name, OFlags::RDONLY).ok().flatten();
         if let Some(file) = &held {
             lock(Operation::Unlink, file.as_fd(), FlockOperation::LockShared)?;

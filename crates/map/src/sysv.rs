@@ -1,14 +1,14 @@
 //! System V shared memory: [`Segment`], [`Attachment`].
 //!
 //! A segment lives in the IPC namespace until somebody removes it and the last attachment is gone; what a
-//! process that was killed has left stays ([`list`] finds it). Prefer a [`crate::Memfd`] where nothing asks for
-//! this interface. Other processes may change the bytes at any time, but nobody can take them away: a segment
-//! has one length for ever.
+//! process that was killed has left stays ([`list`] finds it). Prefer a [`crate::Memfd`] where nothing asks
+//! for this interface. Other processes may change the bytes at any time, but nobody can take them away: a
+//! segment has one length for ever.
 //!
 //! The kernel counts an attachment by its mappings and sees a segment detached when the last of them is
 //! unmapped, by shmdt or by munmap. shmdt takes an address and unmaps all that is left of the attachment that
-//! started there, whoever owns the pieces now. So an [`Attachment`] is whole, is never cut, and ends by shmdt;
-//! a [`Map`] made of it by [`Attachment::into_map`] may be cut, and its pieces end by munmap alone.
+//! started there, whoever owns the pieces now. So an [`Attachment`] is whole, is never cut, and ends by
+//! shmdt; a [`Map`] made of it by [`Attachment::into_map`] may be cut, and its pieces end by munmap alone.
 //!
 //! Attachments survive fork and end with execve. All calls are older than Linux 2.6 but SHM_STAT_ANY, 4.17.
 //! Source: shmget(2), shmop(2), shmctl(2).
@@ -191,8 +191,8 @@ impl Segment {
     /// Gives it another owner and mode.
     ///
     /// # Errors
-    /// [`Kind::NotFound`], [`Kind::Removed`]; [`Kind::Invalid`]: no such user; [`Kind::NotPermitted`]: neither
-    /// owner nor creator.
+    /// [`Kind::NotFound`], [`Kind::Removed`]; [`Kind::Invalid`]: no such user; [`Kind::NotPermitted`]:
+    /// neither owner nor creator.
     pub fn set(&self, owner: Owner, mode: Mode) -> Result<(), Error> {
         sysv::set(self.id, owner, mode).map_err(|errno| {
             if errno == Errno::EINVAL && sysv::stat(self.id).is_ok() {

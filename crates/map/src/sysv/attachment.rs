@@ -150,8 +150,8 @@ impl<A> Attach<A> {
         });
         match measured {
             Ok((span, len)) => {
-                // SAFETY: (1) attached by the call above, for us, and so long as the segment, which is the one
-                // that was asked: see the module.
+                // SAFETY: (1) attached by the call above, for us, and so long as the segment, which is the
+                // one that was asked: see the module.
                 let area = unsafe { Area::adopt(span, len, page) };
                 Ok(Attachment::of(area))
             }
@@ -189,11 +189,11 @@ impl<A> Attach<A> {
         if span.len() != need {
             return Err(refused(Kind::Invalid));
         }
-        // From here on the pages are no area's: if the call fails half way, nobody knows what is left of them,
-        // and a few addresses without memory are the price.
+        // From here on the pages are no area's: if the call fails half way, nobody knows what is left of
+        // them, and a few addresses without memory are the price.
         reserved.into_area().release();
-        // SAFETY: (1) the reservation's pages, released to us, as many as the pinned segment has; nobody needs
-        // the contents of a reservation.
+        // SAFETY: (1) the reservation's pages, released to us, as many as the pinned segment has; nobody
+        // needs the contents of a reservation.
         unsafe { sysv::attach_over(self.id, span.base(), access) }.map_err(|errno| {
             let error = super::of_segment(Operation::Attach, errno);
             error.at(0, need as u64)
@@ -263,7 +263,8 @@ impl<V: View> Attachment<V> {
     /// Detaches it.
     ///
     /// # Errors
-    /// [`Kind::NotMapped`]: something in this process has detached it already; the attachment is in the error.
+    /// [`Kind::NotMapped`]: something in this process has detached it already; the attachment is in the
+    /// error.
     pub fn detach(self) -> Result<(), Refused<Attachment<V>>> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: (1) the attachment's own start, as nothing cuts it; (2) it is consumed, and lends nothing

@@ -24,6 +24,11 @@ impl Child {
         Child(pid)
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.cast_unsigned()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&self) {
         // SAFETY: a child that was not reaped, so the number is still its own.
@@ -62,7 +67,8 @@ pub(crate) fn in_child(body: impl FnOnce()) {
     assert_eq!(Child::start(body).end(), Ok(0));
 }
 
-/// Runs `body` in a child as the user 65534 without capabilities; as whoever runs the tests if that is not root.
+/// Runs `body` in a child as the user 65534 without capabilities; as whoever runs the tests if that is not
+/// root.
 pub(crate) fn as_stranger(body: impl FnOnce()) {
     in_child(|| {
         become_stranger();

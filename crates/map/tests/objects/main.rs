@@ -6,5 +6,6 @@ mod device;
 mod memfd;
 mod parcel;
 mod secret;
+mod segment;
 mod shm;
 mod sysv;
