@@ -34,6 +34,8 @@ pub mod view;
 
 mod area;
 
+mod backing;
+
 mod access;
 
 mod map;
@@ -41,6 +43,8 @@ mod map;
 mod stable;
 
 mod volatile;
+
+mod scan;
 
 pub mod huge;
 
@@ -94,6 +98,9 @@ mod segment;
 
 mod device;
 
+pub use access::{Means, is_caught, use_means};
+pub use advice::{AtFork, Discard, Hint, has_guards};
+pub use allocation::Allocation;
 mod file_system;
 
 mod file_copy;
@@ -112,8 +119,6 @@ mod lease;
 
 mod leased;
 
-pub use advice::{AtFork, Discard, Hint, has_guards};
-pub use allocation::Allocation;
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
 pub use device::{Device, DeviceRequest};
@@ -130,6 +135,7 @@ pub use operation::Operation;
 pub use pages::{Categories, PageRun, PageState, Where};
 pub use process::{Discards, Hints, Process};
 pub use residency::{Answer, CacheStat, Residency, try_read_resident};
+pub use scan::Cursor;
 pub use sealed::Sealed;
 pub use secret::Secret;
 pub use segment::Segment;
