@@ -46,7 +46,7 @@ mod barrier;
 
 pub use barrier::{Barrier, Seat, Turn};
 pub use condition::{Condition, RECHECK, Relocked, Woken};
-pub use error::{Condemn, Condemned, Error, LockError, OwnerDied};
+pub use error::{Condemn, Ending, Error, LockError, OwnerDied};
 pub use mutex::{Mutex, MutexGuard};
 pub use neap_os::futex::Deadline;
 pub use once::{Attempt, Once};

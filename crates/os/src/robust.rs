@@ -107,8 +107,9 @@ pub enum NoList {
     Refused(Errno),
     /// The C library has set none: musl before its first robust mutex, the child of a raw clone.
     Absent,
-    /// The C library's layout is not that of [`RobustFutex`]: the word lies this many bytes from the link.
-    Layout(isize),
+    /// The C library's layout is not that of [`RobustFutex`]: the word lies this many bytes from the link
+    /// (`i32::MAX`: out of range).
+    Layout(i32),
 }
 
 impl fmt::Display for NoList {
@@ -151,7 +152,7 @@ impl RobustList {
         let list = RobustList { head };
         match list.head().futex_offset.load(Relaxed) {
             OFFSET => Ok(list),
-            other => Err(NoList::Layout(other)),
+            other => Err(NoList::Layout(i32::try_from(other).unwrap_or(i32::MAX))),
         }
     }
 

@@ -8,12 +8,13 @@
 //! comes back for any other reason than a wake of the word passes on what the word says.
 #![allow(unsafe_code)]
 
-use super::error::Error;
-use super::lock::{Leave, Patience, RawLock};
+use super::error::{Error, Leave};
+use super::lock::{Patience, RawLock};
 use super::me::Me;
 use super::placed::{Header, Placed, Tag};
 use super::slots::{Dead, Place, Slots, State, Want, Woken};
 use neap_os::futex::{Deadline, wake_shared};
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
@@ -77,8 +78,8 @@ impl<const N: usize> Barrier<N> {
         // What an earlier owner arrived for is over: it could not leave while it waited.
         Ok(Seat {
             barrier: self,
-            me,
             place,
+            thread: PhantomData,
         })
     }
 
@@ -212,8 +213,9 @@ unsafe impl<const N: usize> Placed for Barrier<N> {
 #[must_use = "dropped at once it is given back"]
 pub struct Seat<'a, const N: usize> {
     barrier: &'a Barrier<N>,
-    me: Me,
     place: Place,
+    /// It stays on the thread whose list it is in.
+    thread: PhantomData<*const ()>,
 }
 
 impl<const N: usize> Seat<'_, N> {
@@ -235,18 +237,18 @@ impl<const N: usize> Seat<'_, N> {
     }
 
     fn arrive(&self, until: Option<Deadline>) -> Result<Turn, Error> {
-        if !self.me.is_current() {
-            return Err(Error::Forked);
-        }
+        self.barrier.seats.owner(self.place).ok_or(Error::Forked)?;
         self.barrier.wait(self.place, until)
     }
 }
 
 impl<const N: usize> Drop for Seat<'_, N> {
     fn drop(&mut self) {
-        if self.me.is_current() {
-            // SAFETY: (1) claimed for this seat, which never leaves the thread; no fork came between.
-            unsafe { self.barrier.seats.release(self.me, self.place) };
+        // In the child of a fork the place is still the parent's.
+        if let Some(me) = self.barrier.seats.owner(self.place) {
+            // SAFETY: (1) claimed for this seat, which never leaves the thread; no fork came between, as the word
+            // holds this thread's id.
+            unsafe { self.barrier.seats.release(me, self.place) };
         }
     }
 }

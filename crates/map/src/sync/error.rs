@@ -1,10 +1,11 @@
 //! [`Error`]: what can go wrong with a lock in shared memory; [`LockError`] and [`OwnerDied`].
 
-use crate::error::Error as MapError;
+use crate::error::Kind;
 use neap_os::errno::Errno;
 use neap_os::robust::NoList;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::thread::panicking;
 
 /// What an operation on shared memory's locks failed of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,9 +32,9 @@ pub enum Error {
     /// The place is not aligned to the object, or too short for it.
     Place {
         /// What it must be a multiple of, in bytes.
-        align: usize,
+        align: u32,
         /// How long it must be, in bytes.
-        size: usize,
+        size: u32,
     },
     /// There is no object, or it is not finished: its header is zero.
     NotInitialised,
@@ -57,9 +58,12 @@ pub enum Error {
     Futex(Errno),
     /// The C library had no memory for the handlers of fork.
     OutOfMemory,
-    /// There is no memory for the object.
-    Map(MapError),
+    /// There is no memory for the object, for this reason.
+    Map(Kind),
 }
+
+// It travels in every result, so it is small.
+const _: () = assert!(size_of::<Error>() <= 16);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +99,7 @@ impl fmt::Display for Error {
                 "futex(2) failed: {errno}: allow it, and keep the memory mapped"
             ),
             Error::OutOfMemory => f.write_str("no memory for the handlers of fork: free some"),
-            Error::Map(error) => write!(f, "no memory for the object: {error}"),
+            Error::Map(kind) => write!(f, "no memory for the object: {}: {}", kind.wrong(), kind.mend()),
         }
     }
 }
@@ -164,13 +168,13 @@ pub struct OwnerDied<G: Condemn> {
 impl<G: Condemn> OwnerDied<G> {
     /// `guard`, to be condemned when it is dropped.
     pub(super) fn of(mut guard: G) -> OwnerDied<G> {
-        guard.set_condemned(Condemned::Yes);
+        guard.set_ending(Ending::Condemned);
         OwnerDied { guard }
     }
 
     /// Says that the value is in order. From now on the lock is as any other.
     pub fn recover(mut self) -> G {
-        self.guard.set_condemned(Condemned::No);
+        self.guard.set_ending(Ending::of_this_thread());
         self.guard
     }
 }
@@ -188,21 +192,57 @@ impl<G: Condemn> DerefMut for OwnerDied<G> {
     }
 }
 
-/// Whether a guard that is dropped leaves an unusable object behind.
+/// What a guard does when it is dropped. One word, so that guards are two registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
 #[doc(hidden)]
-pub enum Condemned {
-    /// The value is in order.
-    No,
-    /// The value is what a dead owner left.
-    Yes,
+pub enum Ending {
+    /// It lets go; if its thread began to panic meanwhile, as if it had died.
+    Ordinary,
+    /// It lets go: its thread was panicking when it locked.
+    Unwinding,
+    /// It leaves an unusable object behind; if its thread began to panic, as if it had died.
+    Condemned,
 }
 
-/// A guard that can be told to leave an unusable object behind.
+impl Ending {
+    /// That of a value in order.
+    #[inline]
+    pub(super) fn of_this_thread() -> Ending {
+        if panicking() {
+            Ending::Unwinding
+        } else {
+            Ending::Ordinary
+        }
+    }
+
+    /// How the lock is to be left now.
+    #[inline]
+    pub(super) fn leave(self) -> Leave {
+        match (self, panicking()) {
+            (Ending::Ordinary, false) | (Ending::Unwinding, _) => Leave::InOrder,
+            (Ending::Ordinary | Ending::Condemned, true) => Leave::AsDead,
+            (Ending::Condemned, false) => Leave::Condemned,
+        }
+    }
+}
+
+/// How an owner leaves the value behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Leave {
+    /// In order.
+    InOrder,
+    /// As if it had died here.
+    AsDead,
+    /// Unusable for good.
+    Condemned,
+}
+
+/// A guard whose ending can be set.
 #[doc(hidden)]
 pub trait Condemn: sealed::Sealed {
     /// Sets it.
-    fn set_condemned(&mut self, condemned: Condemned);
+    fn set_ending(&mut self, ending: Ending);
 }
 
 pub(super) mod sealed {

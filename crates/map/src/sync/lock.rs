@@ -12,7 +12,7 @@
 //! Not in signal handlers. Thread ids are compared across processes, so all must be in one PID namespace.
 #![allow(unsafe_code)]
 
-use super::error::Error;
+use super::error::{Error, Leave};
 use super::me::Me;
 use neap_os::errno::Errno;
 use neap_os::futex::{Change, Deadline, change_and_wake, wait_shared_until, wake_shared};
@@ -48,17 +48,6 @@ pub(super) enum Found {
     InOrder,
     /// It ended, or panicked, while holding it.
     Dead,
-}
-
-/// How an owner leaves the value behind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Leave {
-    /// In order.
-    InOrder,
-    /// As if it had died here.
-    AsDead,
-    /// Unusable for good.
-    Condemned,
 }
 
 /// A robust lock. Zeros are one that is free.
@@ -106,6 +95,13 @@ impl RawLock {
     #[inline]
     pub(super) fn note(&self) -> &std::sync::atomic::AtomicU32 {
         &self.futex.user[1]
+    }
+
+    /// The calling thread, if it owns this: not in the child of a fork, whose guards are its parent's.
+    #[inline]
+    pub(super) fn owner(&self) -> Option<Me> {
+        let me = Me::get().ok()?;
+        (self.futex.word.load(Relaxed) & TID == me.tid()).then_some(me)
     }
 
     /// Takes it.

@@ -11,13 +11,14 @@
 //! death is then not told.
 #![allow(unsafe_code)]
 
-use super::error::{Condemn, Condemned, Error, LockError, OwnerDied, sealed};
-use super::lock::{Found, Leave, Patience, RawLock};
+use super::error::{Condemn, Ending, Error, LockError, OwnerDied, sealed};
+use super::lock::{Found, Patience, RawLock};
 use super::me::Me;
 use super::placed::{Header, Placed, Shareable, Tag};
 use neap_os::futex::Deadline;
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -135,9 +136,8 @@ impl<T: Shareable> Mutex<T> {
         let found = unsafe { self.lock.lock(me, patience)? };
         let guard = MutexGuard {
             mutex: self,
-            me,
-            unwinding: std::thread::panicking(),
-            condemned: Condemned::No,
+            ending: Ending::of_this_thread(),
+            thread: PhantomData,
         };
         match found {
             Found::InOrder => Ok(guard),
@@ -159,9 +159,9 @@ impl<T> fmt::Debug for Mutex<T> {
 #[must_use = "dropped at once it protects nothing"]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    me: Me,
-    unwinding: bool,
-    condemned: Condemned,
+    ending: Ending,
+    /// It stays on the thread whose list it is in.
+    thread: PhantomData<*const ()>,
 }
 
 impl<'a, T> MutexGuard<'a, T> {
@@ -193,23 +193,18 @@ impl<T> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // In the child of a fork the lock is still the parent's.
-        if !self.me.is_current() {
-            return;
-        }
-        let leave = match self.condemned {
-            _ if !self.unwinding && std::thread::panicking() => Leave::AsDead,
-            Condemned::Yes => Leave::Condemned,
-            Condemned::No => Leave::InOrder,
-        };
-        // SAFETY: (1) `take` locked it for this guard, which never leaves the thread; no fork came between.
-        unsafe { self.mutex.lock.unlock(self.me, leave) };
+        let Some(me) = self.mutex.lock.owner() else { return };
+        let leave = self.ending.leave();
+        // SAFETY: (1) `take` locked it for this guard, which never leaves the thread; no fork came between, as
+        // the word holds this thread's id.
+        unsafe { self.mutex.lock.unlock(me, leave) };
     }
 }
 
 impl<T> sealed::Sealed for MutexGuard<'_, T> {}
 impl<T> Condemn for MutexGuard<'_, T> {
-    fn set_condemned(&mut self, condemned: Condemned) {
-        self.condemned = condemned;
+    fn set_ending(&mut self, ending: Ending) {
+        self.ending = ending;
     }
 }
 

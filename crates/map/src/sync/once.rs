@@ -3,8 +3,8 @@
 //! A word says that it is done; a robust lock is held while it is being done.
 #![allow(unsafe_code)]
 
-use super::error::Error;
-use super::lock::{Found, Leave, Patience, RawLock};
+use super::error::{Error, Leave};
+use super::lock::{Found, Patience, RawLock};
 use super::me::Me;
 use super::placed::{Header, Placed, Tag};
 use neap_os::futex::Deadline;

@@ -5,12 +5,13 @@
 //! robust lock that it holds, so that its death lets the next one in.
 #![allow(unsafe_code)]
 
-use super::error::Error;
-use super::lock::{Leave, Patience, RawLock};
+use super::error::{Error, Leave};
+use super::lock::{Patience, RawLock};
 use super::me::Me;
 use super::placed::{Header, Placed, Tag};
 use super::slots::{Dead, Place, Slots, State, Want};
 use neap_os::futex::Deadline;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -73,7 +74,11 @@ impl<const N: usize> Permits<N> {
     fn claim(&self, me: Me) -> Option<Permit<'_, N>> {
         // SAFETY: (1) Permits are only ever made in place.
         let place = unsafe { self.places.claim(me, Dead::Reusable) };
-        place.map(|place| Permit { of: self, me, place })
+        place.map(|place| Permit {
+            of: self,
+            place,
+            thread: PhantomData,
+        })
     }
 
     fn take(&self, patience: Patience) -> Result<Permit<'_, N>, Error> {
@@ -134,15 +139,18 @@ unsafe impl<const N: usize> Placed for Permits<N> {
 #[must_use = "dropped at once it permits nothing"]
 pub struct Permit<'a, const N: usize> {
     of: &'a Permits<N>,
-    me: Me,
     place: Place,
+    /// It stays on the thread whose list it is in.
+    thread: PhantomData<*const ()>,
 }
 
 impl<const N: usize> Drop for Permit<'_, N> {
     fn drop(&mut self) {
-        if self.me.is_current() {
-            // SAFETY: (1) claimed for this permit, which never leaves the thread; no fork came between.
-            unsafe { self.of.places.release(self.me, self.place) };
+        // In the child of a fork the place is still the parent's.
+        if let Some(me) = self.of.places.owner(self.place) {
+            // SAFETY: (1) claimed for this permit, which never leaves the thread; no fork came between, as the
+            // word holds this thread's id.
+            unsafe { self.of.places.release(me, self.place) };
         }
     }
 }

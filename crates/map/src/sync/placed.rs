@@ -145,8 +145,8 @@ fn fit<O>(place: NonNull<[u8]>) -> Result<NonNull<O>, Error> {
     let at = place.cast::<O>();
     if place.len() < size_of::<O>() || !at.is_aligned() {
         return Err(Error::Place {
-            align: align_of::<O>(),
-            size: size_of::<O>(),
+            align: u32::try_from(align_of::<O>()).unwrap_or(u32::MAX),
+            size: u32::try_from(size_of::<O>()).unwrap_or(u32::MAX),
         });
     }
     Ok(at)
@@ -217,7 +217,9 @@ impl<O: Placed> Common<O> {
     /// # Errors
     /// [`Error::Map`]; what the object says of `initial`.
     pub fn new(initial: O::Initial) -> Result<Common<O>, Error> {
-        let mut map = Anon::shared(size_of::<O>().max(1)).map().map_err(Error::Map)?;
+        let mut map = Anon::shared(size_of::<O>().max(1))
+            .map()
+            .map_err(|e| Error::Map(e.kind()))?;
         let first = NonNull::new(map.as_mut_ptr()).ok_or(Error::NotInitialised)?;
         let place = NonNull::slice_from_raw_parts(first, map.len());
         // SAFETY: (1) the map is kept in `self`, whose drop keeps it if the object is held. (2) the memory is

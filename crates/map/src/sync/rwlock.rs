@@ -8,14 +8,15 @@
 //! A writer that died before it had the value to itself, or while it waited, is not worth telling.
 #![allow(unsafe_code)]
 
-use super::error::{Condemn, Condemned, Error, LockError, OwnerDied, sealed};
-use super::lock::{Found, Leave, Patience, RawLock};
+use super::error::{Condemn, Ending, Error, Leave, LockError, OwnerDied, sealed};
+use super::lock::{Found, Patience, RawLock};
 use super::me::Me;
 use super::placed::{Header, Placed, Shareable, Tag};
 use super::slots::{Dead, Place, Slots};
 use neap_os::futex::Deadline;
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, compiler_fence, fence};
@@ -168,8 +169,8 @@ impl<T: Shareable + Sync, const READERS: usize> RwLock<T, READERS> {
         place
             .map(|place| ReadGuard {
                 lock: self,
-                me,
                 place,
+                thread: PhantomData,
             })
             .ok_or(Error::TooManyReaders)
     }
@@ -236,9 +237,8 @@ impl<T: Shareable + Sync, const READERS: usize> RwLock<T, READERS> {
         compiler_fence(SeqCst);
         Ok(WriteGuard {
             lock: self,
-            me,
-            unwinding: std::thread::panicking(),
-            condemned: Condemned::No,
+            ending: Ending::of_this_thread(),
+            thread: PhantomData,
         })
     }
 }
@@ -255,8 +255,9 @@ impl<T, const READERS: usize> fmt::Debug for RwLock<T, READERS> {
 #[must_use = "dropped at once it protects nothing"]
 pub struct ReadGuard<'a, T, const READERS: usize> {
     lock: &'a RwLock<T, READERS>,
-    me: Me,
     place: Place,
+    /// It stays on the thread whose list it is in.
+    thread: PhantomData<*const ()>,
 }
 
 impl<T, const READERS: usize> Deref for ReadGuard<'_, T, READERS> {
@@ -271,9 +272,11 @@ impl<T, const READERS: usize> Deref for ReadGuard<'_, T, READERS> {
 impl<T, const READERS: usize> Drop for ReadGuard<'_, T, READERS> {
     #[inline]
     fn drop(&mut self) {
-        if self.me.is_current() {
-            // SAFETY: (1) `enter` claimed it for this guard, which never leaves the thread; no fork since.
-            unsafe { self.lock.readers.release(self.me, self.place) };
+        // In the child of a fork the place is still the parent's.
+        if let Some(me) = self.lock.readers.owner(self.place) {
+            // SAFETY: (1) `enter` claimed it for this guard, which never leaves the thread; no fork since, as the
+            // word holds this thread's id.
+            unsafe { self.lock.readers.release(me, self.place) };
         }
     }
 }
@@ -289,9 +292,9 @@ impl<T: fmt::Debug, const READERS: usize> fmt::Debug for ReadGuard<'_, T, READER
 #[must_use = "dropped at once it protects nothing"]
 pub struct WriteGuard<'a, T, const READERS: usize> {
     lock: &'a RwLock<T, READERS>,
-    me: Me,
-    unwinding: bool,
-    condemned: Condemned,
+    ending: Ending,
+    /// It stays on the thread whose list it is in.
+    thread: PhantomData<*const ()>,
 }
 
 impl<T, const READERS: usize> Deref for WriteGuard<'_, T, READERS> {
@@ -313,27 +316,25 @@ impl<T, const READERS: usize> DerefMut for WriteGuard<'_, T, READERS> {
 
 impl<T, const READERS: usize> Drop for WriteGuard<'_, T, READERS> {
     fn drop(&mut self) {
-        if !self.me.is_current() {
+        // In the child of a fork the lock is still the parent's.
+        let Some(me) = self.lock.writer.owner() else {
             return;
-        }
-        let leave = match self.condemned {
-            _ if !self.unwinding && std::thread::panicking() => Leave::AsDead,
-            Condemned::Yes => Leave::Condemned,
-            Condemned::No => Leave::InOrder,
         };
+        let leave = self.ending.leave();
         if leave == Leave::InOrder {
             compiler_fence(SeqCst);
             self.lock.writer.note().store(0, Relaxed);
         }
-        // SAFETY: (1) `lock_writer` took it for this guard, which never leaves the thread; no fork since.
-        unsafe { self.lock.writer.unlock(self.me, leave) };
+        // SAFETY: (1) `lock_writer` took it for this guard, which never leaves the thread; no fork since, as
+        // the word holds this thread's id.
+        unsafe { self.lock.writer.unlock(me, leave) };
     }
 }
 
 impl<T, const READERS: usize> sealed::Sealed for WriteGuard<'_, T, READERS> {}
 impl<T, const READERS: usize> Condemn for WriteGuard<'_, T, READERS> {
-    fn set_condemned(&mut self, condemned: Condemned) {
-        self.condemned = condemned;
+    fn set_ending(&mut self, ending: Ending) {
+        self.ending = ending;
     }
 }
 

@@ -6,8 +6,8 @@
 //! between the two is not possible.
 #![allow(unsafe_code)]
 
-use super::error::Error;
-use super::lock::{Leave, Patience, RawLock, slept};
+use super::error::{Error, Leave};
+use super::lock::{Patience, RawLock, slept};
 use super::me::Me;
 use super::placed::{Header, Placed, Tag};
 use neap_os::futex::{Change, Deadline, change_and_wake, wait_shared_until};

@@ -147,6 +147,13 @@ impl<const N: usize> Slots<N> {
         }
     }
 
+    /// The calling thread, if it owns the place: not in the child of a fork, whose guards are its parent's.
+    #[inline]
+    pub(super) fn owner(&self, place: Place) -> Option<Me> {
+        let me = Me::get().ok()?;
+        (self.word(place.0).load(Relaxed) & TID == me.tid()).then_some(me)
+    }
+
     /// Makes the places of the dead free.
     pub(super) fn bury(&self) {
         for slot in &self.slots {
