@@ -183,7 +183,7 @@ impl<O: Placed> Segment<O> {
 /// What an object said, as this crate's error.
 fn refused(operation: Operation, error: &sync::Error, kind: Kind) -> Error {
     match error {
-        sync::Error::Map(error) => *error,
+        sync::Error::Map(kind) => Error::found(operation, *kind),
         _ => Error::found(operation, kind),
     }
 }
