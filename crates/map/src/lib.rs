@@ -74,6 +74,8 @@ mod name;
 
 pub mod key;
 
+mod stack;
+
 mod growable;
 
 mod window;
@@ -141,4 +143,5 @@ pub use secret::Secret;
 pub use segment::Segment;
 pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};
 pub use snapshot::{Snapshot, Taken};
+pub use stack::Stack;
 pub use window::{Window, WindowStatistics};
