@@ -80,6 +80,8 @@ mod growable;
 
 mod window;
 
+mod ring;
+
 mod allocation;
 
 mod unnamed;
@@ -137,6 +139,7 @@ pub use operation::Operation;
 pub use pages::{Categories, PageRun, PageState, Where};
 pub use process::{Discards, Hints, Process};
 pub use residency::{Answer, CacheStat, Residency, try_read_resident};
+pub use ring::{Consumer, Producer, Ring, SharedConsumer, SharedProducer, SharedRing};
 pub use scan::Cursor;
 pub use sealed::Sealed;
 pub use secret::Secret;
