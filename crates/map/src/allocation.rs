@@ -11,7 +11,7 @@ use crate::diagnosis;
 use crate::error::{Error, Feature, Kind};
 use crate::operation::Operation;
 use rustix::fs::{FallocateFlags, fallocate, fstatfs, ftruncate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
@@ -25,7 +25,8 @@ pub enum Allocation {
     Sparse,
 }
 
-/// Makes the file `range.end` bytes long, of which `range.start` are there. On failure it is as it was.
+/// Makes the file `range.end` bytes long, of which `range.start` are there. On failure its length is as it
+/// was; it is not cut, as somebody else may have lengthened it meanwhile.
 pub(crate) fn lengthen(file: BorrowedFd<'_>, range: Range<u64>, how: Allocation) -> Result<(), Error> {
     let len = range.end.saturating_sub(range.start);
     let failed = |operation, errno: Errno| {
@@ -48,37 +49,42 @@ pub(crate) fn lengthen(file: BorrowedFd<'_>, range: Range<u64>, how: Allocation)
             if is_more_than_memory(file, len) {
                 return Err(Error::found(Operation::Allocate, Kind::OutOfMemory).at(range.start, len));
             }
-            allocate(file, &range).map_err(|errno| {
-                // What was allocated before the failure goes; the caller hears of the failure itself.
-                let _ = ftruncate(file, range.start);
-                failed(Operation::Allocate, errno)
-            })
+            allocate(file, &range).map_err(|errno| failed(Operation::Allocate, errno))
         }
     }
 }
 
-/// One call, or pieces of it: tmpfs starts anew after a signal, so that a timer could hold it up for ever.
+/// In one call, or in pieces if a signal comes.
 fn allocate(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<(), Errno> {
-    const PIECE: u64 = 16 << 20;
     match fallocate(
         file,
         FallocateFlags::empty(),
         range.start,
         range.end - range.start,
     ) {
-        Err(Errno::INTR) => {}
-        outcome => return outcome,
+        Err(Errno::INTR) => in_pieces(file, range),
+        outcome => outcome,
     }
+}
+
+/// tmpfs of older kernels gives everything back when a signal comes, so that a timer could hold it up for
+/// ever: what a piece has got stays. The length changes last.
+fn in_pieces(file: BorrowedFd<'_>, range: &Range<u64>) -> Result<(), Errno> {
+    const PIECE: u64 = 16 << 20;
     let mut done = range.start;
     while done < range.end {
         let piece = PIECE.min(range.end - done);
-        match fallocate(file, FallocateFlags::empty(), done, piece) {
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(()) => done += piece,
-        }
+        retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, done, piece))?;
+        done += piece;
     }
-    Ok(())
+    retry_on_intr(|| {
+        fallocate(
+            file,
+            FallocateFlags::empty(),
+            range.start,
+            range.end - range.start,
+        )
+    })
 }
 
 /// Whether the file lies in memory, and there is not so much left; a limit of the file system that is lower
@@ -101,4 +107,25 @@ fn is_more_than_memory(file: BorrowedFd<'_>, len: u64) -> bool {
     };
     let swap = kib("SwapFree:").unwrap_or(0);
     len / 1024 > available.saturating_add(swap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    #[test]
+    fn pieces_make_the_same_file_as_one_call() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_at(b"kept", 0).unwrap();
+        let len = (40 << 20) + 5;
+        in_pieces(file.as_fd(), &(4..len)).unwrap();
+        let status = file.metadata().unwrap();
+        assert_eq!(status.len(), len);
+        assert!(status.blocks() * 512 >= len, "all of it has blocks");
+        let mut start = [0; 5];
+        file.read_at(&mut start, 0).unwrap();
+        assert_eq!(&start, b"kept\0");
+    }
 }

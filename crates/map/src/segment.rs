@@ -13,6 +13,7 @@
 use crate::error::{Error, Kind};
 use crate::file::FileMap;
 use crate::map::Map;
+use crate::memfd::{Memfd, Seals};
 use crate::operation::Operation;
 use crate::shm::{Origin, Shm};
 use crate::sync::{self, Placed};
@@ -21,6 +22,7 @@ use std::any::type_name;
 use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"neap seg");
@@ -130,19 +132,59 @@ impl<O: Placed> Segment<O> {
         initial: impl FnOnce() -> O::Initial,
     ) -> Result<Segment<O>, Error> {
         let request = Shm::named(name.as_ref());
-        let (_, segment) = request.create_with(len::<O>(), |file| {
-            let map = FileMap::of(&file).writable().map()?;
-            map.write(0, &header::<O>())?;
-            let place = Segment::<O>::place(&map)?;
-            // SAFETY: (1) the map is kept in the segment, whose drop keeps it if the object is held; (2) the
-            // file was allocated, and nobody cuts or writes it otherwise (1, 2); (3) it has no name yet; (4)
-            // by (3).
-            let made = unsafe { sync::init_at::<O>(place, initial()) };
-            let at = NonNull::from(made.map_err(|error| refused(Operation::Create, &error, Kind::Invalid))?);
-            let map = Some(map);
-            Ok(Segment { at, map })
-        })?;
-        Ok(segment)
+        // SAFETY: (1) allocated, and not cut or written otherwise (1); (2) it has no name yet; (3) by (1).
+        let fill = |file: BorrowedFd<'_>| unsafe { Segment::make(file, initial()) };
+        request.create_with(len::<O>(), fill).map(|(_, segment)| segment)
+    }
+
+    /// Makes a segment without a name, for those to whom the memfd is passed ([`crate::parcel`]). It is
+    /// sealed against changes of its length.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`]; those of [`crate::MemfdRequest::create`].
+    ///
+    /// # Safety
+    /// 1. Nobody writes to it but through segments.
+    /// 2. As (2) and (3) of [`Segment::create_or_attach`].
+    pub unsafe fn create_unnamed(initial: O::Initial) -> Result<(Segment<O>, Memfd), Error> {
+        let memfd = Memfd::named("neap-segment").create(len::<O>())?;
+        memfd.seal(Seals::SHRINK | Seals::GROW)?;
+        // SAFETY: (1) allocated, sealed, and not written otherwise (1); (2) just made; (3) by (2).
+        let segment = unsafe { Segment::make(memfd.as_fd(), initial)? };
+        Ok((segment, memfd))
+    }
+
+    /// Attaches the segment in this memfd.
+    ///
+    /// # Errors
+    /// [`Kind::Foreign`]: none is there, or it is not sealed; [`Kind::AccessDenied`]: a descriptor for
+    /// reading.
+    ///
+    /// # Safety
+    /// 1. As (1) and (2) of [`Segment::create_unnamed`].
+    pub unsafe fn attach_unnamed(memfd: &Memfd) -> Result<Segment<O>, Error> {
+        let foreign = Error::found(Operation::Attach, Kind::Foreign);
+        if memfd.len()? != len::<O>() || !memfd.seals()?.contains(Seals::SHRINK | Seals::GROW) {
+            return Err(foreign);
+        }
+        // SAFETY: (1) sealed, and not written otherwise (1).
+        unsafe { Segment::find(memfd.map()?) }
+    }
+
+    /// # Safety
+    /// 1. The file is as long as a segment of `O` and allocated; nobody cuts it, or writes it but through
+    ///    segments.
+    /// 2. Nobody else uses it before this returns.
+    /// 3. As (2) and (3) of [`Segment::create_or_attach`].
+    unsafe fn make(file: BorrowedFd<'_>, initial: O::Initial) -> Result<Segment<O>, Error> {
+        let map = FileMap::of(&file).writable().map()?;
+        map.write(0, &header::<O>())?;
+        let place = Segment::<O>::place(&map)?;
+        // SAFETY: (1) the map is kept in the segment, whose drop keeps it if the object is held; (2) by (1)
+        // and (3); (3) by (2); (4) by (3).
+        let made = unsafe { sync::init_at::<O>(place, initial) };
+        let at = NonNull::from(made.map_err(|error| refused(Operation::Create, &error, Kind::Invalid))?);
+        Ok(Segment { at, map: Some(map) })
     }
 
     /// Attaches the segment of this name.
@@ -159,13 +201,21 @@ impl<O: Placed> Segment<O> {
             return Err(foreign);
         }
         // The map keeps the object's lock when the descriptor is closed.
-        let map = shm.map()?;
+        // SAFETY: (1) the name is of a segment, whose length nobody changes, and which nobody else writes
+        // (1).
+        unsafe { Segment::find(shm.map()?) }
+    }
+
+    /// # Safety
+    /// 1. What is mapped keeps its length, and nobody writes it but through segments, as (1) to (3) of
+    ///    [`Segment::create_or_attach`] say.
+    unsafe fn find(map: Map<VolatileMut>) -> Result<Segment<O>, Error> {
         if map.read::<[u64; 5]>(0)? != header::<O>() {
-            return Err(foreign);
+            return Err(Error::found(Operation::Attach, Kind::Foreign));
         }
         let place = Segment::<O>::place(&map)?;
         // SAFETY: (1) the map is kept in the segment, whose drop keeps it if the object is held; who made the
-        // file allocated it, and nobody cuts or writes it otherwise (1).
+        // file allocated it, and the rest is (1).
         let found = unsafe { sync::attach::<O>(place) };
         let at = NonNull::from(found.map_err(|error| refused(Operation::Attach, &error, Kind::Foreign))?);
         Ok(Segment { at, map: Some(map) })

@@ -233,7 +233,7 @@ impl Shm {
     }
 
     /// Gives it this length. What is cut off is gone for everybody: their copies fail with
-    /// [`Kind::PageUnavailable`].
+    /// [`Kind::FileTooShort`].
     ///
     /// # Errors
     /// [`Kind::AccessDenied`]: opened for reading; and as [`ShmRequest::create`] about room.

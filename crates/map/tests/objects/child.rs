@@ -133,6 +133,31 @@ pub(crate) fn own_ipc() -> bool {
     unsafe { libc::unshare(libc::CLONE_NEWIPC) == 0 }
 }
 
+/// From now on a signal interrupts this child's calls, every tenth of a millisecond.
+pub(crate) fn interrupt_often() {
+    extern "C" fn handle(_: libc::c_int) {}
+    let often = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 100,
+    };
+    let timer = libc::itimerval {
+        it_interval: often,
+        it_value: often,
+    };
+    let handler: extern "C" fn(libc::c_int) = handle;
+    // SAFETY: the handler does nothing, without SA_RESTART; zeros are a valid sigaction otherwise.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as usize;
+        assert_eq!(
+            libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()),
+            0
+        );
+        let set = libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, &raw const timer, 0);
+        assert_eq!(set, 0);
+    }
+}
+
 /// Says by name that a part of a test was not run, and why.
 pub(crate) fn skip(what: &str, why: &dyn std::fmt::Display) {
     eprintln!("skipped: {what}: {why}");

@@ -30,6 +30,17 @@ fn its_memory_is_taken_when_it_is_made_unless_it_is_sparse() {
 }
 
 #[test]
+fn signals_do_not_keep_it_from_its_memory() {
+    in_child(|| {
+        crate::child::interrupt_often();
+        for _ in 0..3 {
+            let memfd = Memfd::named("interrupted").create(64 << 20).unwrap();
+            assert_eq!((memfd.len().unwrap(), blocks(&memfd)), (64 << 20, 64 << 20));
+        }
+    });
+}
+
+#[test]
 fn a_name_is_shown_and_has_249_bytes_at_most() {
     let memfd = Memfd::named("with/slash").create(1).unwrap();
     let link = std::fs::read_link(format!(
@@ -175,7 +186,7 @@ fn what_is_cut_off_is_an_error_and_not_sigbus() {
     memfd.shrink(4096).unwrap();
     assert_eq!(memfd.len().unwrap(), 100);
     let error = map.read::<u8>(4096).unwrap_err();
-    assert_eq!((error.kind(), error.range().start), (Kind::PageUnavailable, 4096));
+    assert_eq!((error.kind(), error.range().start), (Kind::FileTooShort, 4096));
     memfd.grow(8192, Allocation::UpFront).unwrap();
     assert_eq!(map.read::<u32>(4096).unwrap(), 0);
 }

@@ -3,7 +3,8 @@
 
 use crate::child::{Child, as_stranger, in_child};
 use neap_map::sync::{Mutex, Semaphore};
-use neap_map::{Error, Kind, Origin, Segment, Shm};
+use neap_map::{Error, Kind, Memfd, Origin, Seals, Segment, Shm, parcel};
+use std::os::fd::AsFd;
 
 type Counter = Segment<Mutex<u64>>;
 
@@ -84,6 +85,36 @@ fn what_is_not_such_a_segment_is_foreign() {
             Shm::unlink(&name.0).unwrap();
         }
     });
+}
+
+#[test]
+fn a_segment_without_a_name_goes_by_its_descriptor() {
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    // SAFETY: (1, 2) only this test and its child have it, as segments.
+    let (segment, memfd) = unsafe { Counter::create_unnamed(1) }.unwrap();
+    assert_eq!(memfd.shrink(0).unwrap_err().kind(), Kind::SealedAgainst);
+    let child = Child::start(|| {
+        let parcel = parcel::receive(&there, &mut [0; 1]).unwrap().unwrap();
+        let memfd = Memfd::try_from(parcel.descriptors.into_iter().next().unwrap()).unwrap();
+        // SAFETY: (1) as above.
+        let same = unsafe { Counter::attach_unnamed(&memfd) }.unwrap();
+        *same.lock().unwrap() += 1;
+    });
+    parcel::send(&here, b"x", &[memfd.as_fd()]).unwrap();
+    assert_eq!(child.end(), Ok(0));
+    assert_eq!(*segment.lock().unwrap(), 2);
+    let len = memfd.len().unwrap();
+    for (len, seals) in [
+        (len, Seals::NONE),
+        (len, Seals::SHRINK | Seals::GROW),
+        (len + 1, Seals::SHRINK),
+    ] {
+        let other = Memfd::named("other").create(len).unwrap();
+        other.seal(seals).unwrap();
+        // SAFETY: (1) nobody else has it.
+        let error = unsafe { Counter::attach_unnamed(&other) }.unwrap_err();
+        assert_eq!(error.kind(), Kind::Foreign);
+    }
 }
 
 #[test]
