@@ -4,6 +4,7 @@ mod attack;
 mod compare;
 mod giveback;
 mod instructions;
+mod map;
 mod measure;
 mod peers;
 mod programs;
@@ -40,6 +41,7 @@ enum Verb {
     Instructions(instructions::Instructions),
     Giveback(giveback::verb::Giveback),
     Attack(attack::verb::Attack),
+    Map(map::verb::Map),
 }
 
 fn main() -> ExitCode {
@@ -73,5 +75,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Some(Verb::Instructions(order)) => instructions::run(order, &all, &release),
         Some(Verb::Giveback(order)) => giveback::verb::run(order, &all, &release),
         Some(Verb::Attack(order)) => attack::verb::run(order, &all, &release),
+        Some(Verb::Map(order)) => map::verb::run(order, &release),
     }
 }

@@ -1,0 +1,241 @@
+//! [`Contest`]: one thing measured of several contenders that take turns.
+//!
+//! Owns the order of runs and the verdicts. The order of the contenders moves on each round, so that nobody
+//! always runs after the same neighbour.
+
+use crate::stats::Summary;
+use serde::Serialize;
+
+/// What a figure counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub(crate) enum Unit {
+    /// GiB of payload each second.
+    GibPerSecond,
+    /// Nanoseconds for one operation.
+    Nanoseconds,
+    /// Microseconds for one operation.
+    Microseconds,
+}
+
+impl Unit {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Unit::GibPerSecond => "GiB/s",
+            Unit::Nanoseconds => "ns",
+            Unit::Microseconds => "us",
+        }
+    }
+
+    /// How many times as good `one` is as `other`.
+    fn goodness(self, one: &Summary, other: &Summary) -> crate::stats::Ratio {
+        match self {
+            Unit::GibPerSecond => one.over(other),
+            Unit::Nanoseconds | Unit::Microseconds => other.over(one),
+        }
+    }
+}
+
+/// One run of a contender: its figure, in the contest's unit.
+pub(crate) type Run = Box<dyn FnMut() -> Result<f64, String>>;
+
+/// Who takes part.
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+impl Contender {
+    pub(crate) fn new(name: &'static str, run: impl FnMut() -> Result<f64, String> + 'static) -> Contender {
+        Contender {
+            name,
+            run: Box::new(run),
+        }
+    }
+}
+
+/// What shall hold: `who` is at least `ratio` times as good as `rival`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) who: &'static str,
+    pub(crate) rival: &'static str,
+    pub(crate) ratio: f64,
+}
+
+/// See the module.
+pub(crate) struct Contest {
+    pub(crate) name: &'static str,
+    /// What one run does.
+    pub(crate) what: String,
+    pub(crate) unit: Unit,
+    pub(crate) contenders: Vec<Contender>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// What came out.
+#[derive(Serialize)]
+pub(crate) struct Finding {
+    pub(crate) name: &'static str,
+    pub(crate) what: String,
+    pub(crate) unit: &'static str,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// One contender's figures.
+#[derive(Serialize)]
+pub(crate) struct Figure {
+    pub(crate) contender: &'static str,
+    pub(crate) summary: Option<Summary>,
+    /// Why there is none.
+    pub(crate) failure: Option<String>,
+}
+
+/// Whether a target was met.
+#[derive(Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) who: &'static str,
+    pub(crate) rival: &'static str,
+    pub(crate) wanted: f64,
+    /// `None`: one of the two has no figure.
+    pub(crate) measured: Option<f64>,
+    pub(crate) is_met: bool,
+    pub(crate) is_noise: bool,
+}
+
+impl Contest {
+    /// Runs every contender `rounds` times, one after the other.
+    pub(crate) fn hold(mut self, rounds: usize) -> Finding {
+        let count = self.contenders.len();
+        let mut samples: Vec<Result<Vec<f64>, String>> = vec![Ok(Vec::new()); count];
+        for round in 0..rounds {
+            for turn in 0..count {
+                let index = (round + turn) % count;
+                let Ok(so_far) = &mut samples[index] else { continue };
+                match (self.contenders[index].run)() {
+                    Ok(figure) => so_far.push(figure),
+                    Err(reason) => samples[index] = Err(reason),
+                }
+            }
+        }
+        let figures: Vec<Figure> = self
+            .contenders
+            .iter()
+            .zip(samples)
+            .map(|(contender, outcome)| match outcome {
+                Ok(samples) => Figure {
+                    contender: contender.name,
+                    summary: Some(Summary::of(samples)),
+                    failure: None,
+                },
+                Err(reason) => Figure {
+                    contender: contender.name,
+                    summary: None,
+                    failure: Some(reason),
+                },
+            })
+            .collect();
+        let verdicts = self
+            .targets
+            .iter()
+            .map(|target| verdict(*target, self.unit, &figures))
+            .collect();
+        Finding {
+            name: self.name,
+            what: self.what,
+            unit: self.unit.name(),
+            figures,
+            verdicts,
+        }
+    }
+}
+
+fn verdict(target: Target, unit: Unit, figures: &[Figure]) -> Verdict {
+    let summary = |name: &str| figures.iter().find(|f| f.contender == name)?.summary.as_ref();
+    let ratio = match (summary(target.who), summary(target.rival)) {
+        (Some(who), Some(rival)) => Some(unit.goodness(who, rival)),
+        _ => None,
+    };
+    // Where equality is asked for, a difference that is not one meets it.
+    let is_noise = ratio.is_some_and(|r| target.ratio == 1.0 && r.is_noise());
+    Verdict {
+        who: target.who,
+        rival: target.rival,
+        wanted: target.ratio,
+        measured: ratio.map(|r| r.value),
+        is_met: is_noise || ratio.is_some_and(|r| r.value >= target.ratio),
+        is_noise,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    fn steady(name: &'static str, figure: f64) -> Contender {
+        let mut turn = 0_u32;
+        Contender::new(name, move || {
+            turn += 1;
+            Ok(figure * (1.0 + f64::from(turn % 2) / 1000.0))
+        })
+    }
+
+    fn contest(unit: Unit, contenders: Vec<Contender>, targets: Vec<Target>) -> Finding {
+        Contest {
+            name: "test",
+            what: String::new(),
+            unit,
+            contenders,
+            targets,
+        }
+        .hold(5)
+    }
+
+    #[test]
+    fn more_is_better_of_rates_and_less_of_times() {
+        let target = |ratio| {
+            vec![Target {
+                who: "a",
+                rival: "b",
+                ratio,
+            }]
+        };
+        for (unit, a, b) in [(Unit::GibPerSecond, 2.0, 1.0), (Unit::Nanoseconds, 1.0, 2.0)] {
+            let run = |ratio| contest(unit, vec![steady("a", a), steady("b", b)], target(ratio));
+            assert!(run(1.9).verdicts[0].is_met);
+            assert!(!run(2.1).verdicts[0].is_met);
+        }
+    }
+
+    #[test]
+    fn who_fails_has_no_figure_and_meets_no_target() {
+        let broken = Contender::new("a", || Err("no such device".to_owned()));
+        let targets = vec![Target {
+            who: "a",
+            rival: "b",
+            ratio: 1.0,
+        }];
+        let finding = contest(Unit::Nanoseconds, vec![broken, steady("b", 1.0)], targets);
+        assert_eq!(finding.figures[0].failure.as_deref(), Some("no such device"));
+        assert!(!finding.verdicts[0].is_met);
+    }
+
+    #[test]
+    fn turns_move_on_each_round() {
+        let order = Rc::new(RefCell::new(String::new()));
+        let contender = |name: &'static str| {
+            let order = Rc::clone(&order);
+            Contender::new(name, move || {
+                order.borrow_mut().push_str(name);
+                Ok(1.0)
+            })
+        };
+        contest(
+            Unit::Nanoseconds,
+            vec![contender("a"), contender("b"), contender("c")],
+            Vec::new(),
+        );
+        assert_eq!(*order.borrow(), "abcbcacababcbca");
+    }
+}
