@@ -3,7 +3,7 @@
 //! Growing and moving change addresses that slices point to, so every call takes `&mut self` or the map. The
 //! kernel moves page tables, not bytes. Bytes that a map grows by are zeros, or for a file those that follow
 //! in it; shared anonymous memory has no more than it was made with: what it grows by is
-//! [`Kind::PageUnavailable`](crate::Kind::PageUnavailable). A map with guards has a fixed length and can
+//! [`Kind::FileTooShort`](crate::Kind::FileTooShort). A map with guards has a fixed length and can
 //! move. Works on one kernel mapping: a merge of different ones, or one of which only a part was locked or
 //! advised, is [`Kind::Invalid`](crate::Kind::Invalid). Source: mremap(2).
 #![allow(unsafe_code)]

@@ -49,6 +49,15 @@ pub(crate) fn is_mapped<T>(address: *const T) -> bool {
     neap_os::residency::residency(span, &mut [0]).is_ok()
 }
 
+/// Whether a copy may say so past the end of a file without a name: only the privileged may look through
+/// /proc/self/map_files, and learn that the file is too short.
+pub(crate) const fn is_past_the_end(kind: crate::error::Kind) -> bool {
+    matches!(
+        kind,
+        crate::error::Kind::FileTooShort | crate::error::Kind::PageUnavailable
+    )
+}
+
 impl Entry {
     fn line(&self, field: &str) -> &str {
         let found = self.text.lines().find_map(|line| line.strip_prefix(field));

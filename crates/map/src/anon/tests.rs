@@ -260,5 +260,5 @@ fn a_huge_page_promised_without_a_pool_is_an_error_of_the_copy() {
     if free.trim() != "0" {
         return eprintln!("skipped: the pool has free pages, which this test would take");
     }
-    assert_eq!(map.write(0, &1u8).unwrap_err().kind(), Kind::PageUnavailable);
+    assert_eq!(map.write(0, &1u8).unwrap_err().kind(), Kind::HugePoolEmpty);
 }

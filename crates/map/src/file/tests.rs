@@ -74,7 +74,10 @@ fn past_the_end_of_the_file_is_an_error_of_the_copy_until_the_file_grows() {
     map.read_at(0, &mut copy).unwrap();
     assert!(copy[..5000] == bytes && copy[5000..].iter().all(|&byte| byte == 0));
     let error = map.read_at(8000, &mut [0; 400]).unwrap_err();
-    assert_eq!((error.kind(), error.range()), (Kind::PageUnavailable, 8192..8400));
+    assert!(
+        smaps::is_past_the_end(error.kind()) && error.range() == (8192..8400),
+        "{error}"
+    );
     file.set_len(4 * PAGE).unwrap();
     map.read_at(8000, &mut [0; 400]).unwrap();
 }

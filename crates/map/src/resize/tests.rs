@@ -5,7 +5,7 @@ use crate::child::in_child;
 use crate::error::Kind;
 use crate::file::FileMap;
 use crate::protection::Protection;
-use crate::smaps::is_mapped;
+use crate::smaps::{is_mapped, is_past_the_end};
 
 const PAGE: usize = 4096;
 
@@ -61,10 +61,7 @@ fn a_file_map_grows_along_its_file() {
     map.resize_moving(3 * PAGE).unwrap();
     map.write_at(3 * PAGE - 4, b"last").unwrap();
     map.resize_moving(6 * PAGE).unwrap();
-    assert_eq!(
-        map.read::<u8>(5 * PAGE).unwrap_err().kind(),
-        Kind::PageUnavailable
-    );
+    assert!(is_past_the_end(map.read::<u8>(5 * PAGE).unwrap_err().kind()));
     map.resize(5).unwrap();
     let all = FileMap::of(&file).map().unwrap();
     let mut bytes = [0; 5];
@@ -75,7 +72,7 @@ fn a_file_map_grows_along_its_file() {
     );
     let mut shared = Anon::shared(PAGE).map().unwrap();
     shared.resize_moving(2 * PAGE).unwrap();
-    assert_eq!(shared.read::<u8>(PAGE).unwrap_err().kind(), Kind::PageUnavailable);
+    assert!(is_past_the_end(shared.read::<u8>(PAGE).unwrap_err().kind()));
 }
 
 #[test]
