@@ -133,7 +133,7 @@ impl<O: Placed> Segment<O> {
     ) -> Result<Segment<O>, Error> {
         let request = Shm::named(name.as_ref());
         // SAFETY: (1) allocated, and not cut or written otherwise (1); (2) it has no name yet; (3) by (1).
-        let fill = |file: BorrowedFd<'_>| unsafe { Segment::make(file, initial()) };
+        let fill = |file: BorrowedFd<'_>| unsafe { Segment::make(file, initial) };
         request.create_with(len::<O>(), fill).map(|(_, segment)| segment)
     }
 
@@ -150,7 +150,7 @@ impl<O: Placed> Segment<O> {
         let memfd = Memfd::named("neap-segment").create(len::<O>())?;
         memfd.seal(Seals::SHRINK | Seals::GROW)?;
         // SAFETY: (1) allocated, sealed, and not written otherwise (1); (2) just made; (3) by (2).
-        let segment = unsafe { Segment::make(memfd.as_fd(), initial)? };
+        let segment = unsafe { Segment::make(memfd.as_fd(), || initial)? };
         Ok((segment, memfd))
     }
 
@@ -176,13 +176,13 @@ impl<O: Placed> Segment<O> {
     ///    segments.
     /// 2. Nobody else uses it before this returns.
     /// 3. As (2) and (3) of [`Segment::create_or_attach`].
-    unsafe fn make(file: BorrowedFd<'_>, initial: O::Initial) -> Result<Segment<O>, Error> {
+    unsafe fn make(file: BorrowedFd<'_>, initial: impl FnOnce() -> O::Initial) -> Result<Segment<O>, Error> {
         let map = FileMap::of(&file).writable().map()?;
         map.write(0, &header::<O>())?;
         let place = Segment::<O>::place(&map)?;
         // SAFETY: (1) the map is kept in the segment, whose drop keeps it if the object is held; (2) by (1)
         // and (3); (3) by (2); (4) by (3).
-        let made = unsafe { sync::init_at::<O>(place, initial) };
+        let made = unsafe { sync::init_at::<O>(place, initial()) };
         let at = NonNull::from(made.map_err(|error| refused(Operation::Create, &error, Kind::Invalid))?);
         Ok(Segment { at, map: Some(map) })
     }
