@@ -204,7 +204,8 @@ impl Memfd {
     }
 
     /// Cuts it to `len` bytes, if it is longer; of huge pages, to the page behind that. What others have
-    /// mapped behind that is gone: their copies fail with [`Kind::FileTooShort`].
+    /// mapped behind that is gone: their copies fail with [`Kind::FileTooShort`] or,
+    /// where that cannot be told, [`Kind::PageUnavailable`].
     ///
     /// # Errors
     /// [`Kind::SealedAgainst`]; [`Kind::AccessDenied`]: a descriptor for reading.

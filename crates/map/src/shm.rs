@@ -233,7 +233,7 @@ impl Shm {
     }
 
     /// Gives it this length. What is cut off is gone for everybody: their copies fail with
-    /// [`Kind::FileTooShort`].
+    /// [`Kind::FileTooShort`] or, where that cannot be told, [`Kind::PageUnavailable`].
     ///
     /// # Errors
     /// [`Kind::AccessDenied`]: opened for reading; and as [`ShmRequest::create`] about room.

@@ -186,7 +186,10 @@ fn what_is_cut_off_is_an_error_and_not_sigbus() {
     memfd.shrink(4096).unwrap();
     assert_eq!(memfd.len().unwrap(), 100);
     let error = map.read::<u8>(4096).unwrap_err();
-    assert_eq!((error.kind(), error.range().start), (Kind::FileTooShort, 4096));
+    assert_eq!(error.range().start, 4096);
+    // Who may not see the file's length by /proc cannot tell whether that is to blame.
+    let told = [Kind::FileTooShort, Kind::PageUnavailable];
+    assert!(told.contains(&error.kind()), "{error}");
     memfd.grow(8192, Allocation::UpFront).unwrap();
     assert_eq!(map.read::<u32>(4096).unwrap(), 0);
 }
