@@ -197,7 +197,7 @@ impl Call {
         match errno {
             Errno::ENOSYS => Kind::Unsupported(self.feature()),
             Errno::EINVAL if !self.is_known() => Kind::Unsupported(self.feature()),
-            Errno::EINVAL if is_locked(span) => Kind::Locked,
+            Errno::EINVAL if self.spares_locked() && is_locked(span) => Kind::Locked,
             // A kernel that has guards, but not for this memory: before 6.15 not for files.
             Errno::EINVAL if matches!(self, Call::Guard(_)) && !is_huge => Kind::Unsupported(Feature::Guard),
             Errno::ENOMEM if has_hole(span) => Kind::NotMapped,
@@ -208,6 +208,16 @@ impl Call {
             Errno::EPERM => Kind::MapSealed,
             _ => diagnosis::of(Operation::Advise, errno).kind(),
         }
+    }
+
+    /// Whether the kernel refuses it of locked memory.
+    const fn spares_locked(self) -> bool {
+        matches!(
+            self,
+            Call::Hint(os::Hint::Cold | os::Hint::PageOut)
+                | Call::Discard(os::Discard::DontNeed | os::Discard::Free | os::Discard::Remove)
+                | Call::Guard(os::Guard::Install)
+        )
     }
 
     const fn takes_privilege(self) -> bool {
@@ -261,7 +271,7 @@ impl<V: View> Map<V> {
     /// # Errors
     /// - [`Kind::OutOfRange`].
     /// - [`Kind::Unsupported`]: the kernel does not know it ([`Hint::is_supported`]).
-    /// - [`Kind::Locked`]: `Cold`, `PageOut`, `Collapse` of locked memory.
+    /// - [`Kind::Locked`]: `Cold`, `PageOut` of locked memory.
     /// - [`Kind::MapCountExhausted`]: what is kept per mapping would split one too many.
     /// - [`Kind::FileTooShort`], [`Kind::Inaccessible`], [`Kind::PageUnavailable`],
     ///   [`Kind::HardwareFailure`]: populating; the range starts at the first page that could not be had.

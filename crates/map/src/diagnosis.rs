@@ -59,9 +59,10 @@ fn of_map_without_memory(request: &Request) -> Kind {
         && request.prot.contains(Prot::WRITE);
     let charged = private_writable
         || (request.sharing != Sharing::Private && matches!(request.source, Source::Anonymous));
+    let is_unreserved = request.flags == request.flags | Flags::NO_RESERVE;
     match memory_limit(len, private_writable) {
         Some(kind) => kind,
-        None if charged && exceeds_commit(len) => Kind::Overcommit,
+        None if charged && !is_unreserved && exceeds_commit(len) => Kind::Overcommit,
         None => Kind::OutOfMemory,
     }
 }

@@ -38,8 +38,12 @@ impl<V: CopyOut> Map<V> {
         if pages.is_empty() {
             return Ok(());
         }
-        sync(pages.span(), Writeback::Wait, Others::Keep)
-            .map_err(|errno| pages.name(diagnosis::of(Operation::Flush, errno)))
+        sync(pages.span(), Writeback::Wait, Others::Keep).map_err(|errno| {
+            pages.name(match errno {
+                Errno::ENOMEM => Error::answered(Operation::Flush, errno, Kind::NotMapped),
+                _ => diagnosis::of(Operation::Flush, errno),
+            })
+        })
     }
 
     /// Starts writing the pages of `range` and does not wait for the disk, though perhaps for room in its

@@ -97,6 +97,7 @@ fn of_process(operation: Operation, errno: Errno) -> Error {
     let kind = match errno {
         Errno::ESRCH => Kind::NotFound,
         Errno::ENOMEM => Kind::NotMapped,
+        Errno::EACCES => Kind::NotPermitted,
         // Other advice than the four is refused for other processes, and before 6.13 for oneself.
         Errno::ENOSYS | Errno::EINVAL => Kind::Unsupported(Feature::ProcessAdvice),
         _ => return diagnosis::of(operation, errno),

@@ -1,6 +1,7 @@
 //! Runs a test's body in a forked child, for what would disturb the process of the other tests.
 #![allow(unsafe_code, dead_code)]
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A user without any right.
@@ -22,7 +23,16 @@ pub(crate) fn start(body: impl FnOnce()) -> libc::pid_t {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
+        // Whatever a child waits for, the test ends. A lock that another thread held at the fork stays
+        // locked. SAFETY: no conditions.
+        unsafe { libc::alarm(60) };
         let outcome = catch_unwind(AssertUnwindSafe(body));
+        if let Err(panic) = &outcome {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            // The harness keeps what is printed in memory that goes with the child.
+            let _ = writeln!(std::io::stderr(), "in a child: {}", text.unwrap_or("panicked"));
+        }
         // SAFETY: no conditions.
         unsafe { libc::_exit(if outcome.is_ok() { 0 } else { 101 }) };
     }
