@@ -8,7 +8,8 @@
 //! The kernel counts an attachment by its mappings and sees a segment detached when the last of them is
 //! unmapped, by shmdt or by munmap. shmdt takes an address and unmaps all that is left of the attachment that
 //! started there, whoever owns the pieces now. So an [`Attachment`] is whole, is never cut, and ends by
-//! shmdt; a [`Map`] made of it by [`Attachment::into_map`] may be cut, and its pieces end by munmap alone.
+//! shmdt; a [`crate::Map`] made of it by [`Attachment::into_map`] may be cut, and its pieces end by munmap
+//! alone.
 //!
 //! Attachments survive fork and end with execve. All calls are older than Linux 2.6 but SHM_STAT_ANY, 4.17.
 //! Source: shmget(2), shmop(2), shmctl(2).
