@@ -77,6 +77,8 @@ enum Action {
     Close,
     Decommit,
     MoveOut,
+    Hint(crate::Hint),
+    Discard,
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -93,6 +95,9 @@ fn action() -> impl Strategy<Value = Action> {
         Just(Action::Close),
         Just(Action::Decommit),
         Just(Action::MoveOut),
+        Just(Action::Hint(crate::Hint::Random)),
+        Just(Action::Hint(crate::Hint::Normal)),
+        Just(Action::Discard),
     ]
 }
 
@@ -106,6 +111,24 @@ fn offset() -> impl Strategy<Value = usize> {
         Just(usize::MAX),
         Just(usize::MAX - PAGE + 1),
     ]
+}
+
+/// Gives up the pages that the range holds whole, the last of the map with it.
+fn discard(map: &mut Map<Owned>, model: &mut [u8], start: usize, end: usize) {
+    let is_inside = start <= end && end <= model.len();
+    assert_eq!(map.discard(start..end).is_ok(), is_inside);
+    if !is_inside {
+        return;
+    }
+    let last = if end == model.len() {
+        end
+    } else {
+        end & !(PAGE - 1)
+    };
+    let first = start.next_multiple_of(PAGE);
+    if first < last {
+        model[first..last].fill(0);
+    }
 }
 
 /// Does it to the map and to the model, and checks that errors are those the range deserves.
@@ -133,7 +156,7 @@ fn act(mut map: Map<Owned>, model: &mut Vec<u8>, action: &Action, start: usize, 
             }
             Err(_) => assert!(start > model.len() || !is_edge(start)),
         },
-        Action::UnmapTail if is_exact && start > 0 => {
+        Action::UnmapTail if start > 0 && start <= model.len() && is_edge(start) => {
             let (front, _) = map.unmap_range(start..).unwrap();
             model.truncate(start);
             map = front;
@@ -160,10 +183,16 @@ fn act(mut map: Map<Owned>, model: &mut Vec<u8>, action: &Action, start: usize, 
             map = map.decommit().unwrap().commit().unwrap();
             model.fill(0);
         }
-        Action::MoveOut => {
-            assert_eq!(&map.move_out().unwrap()[..], &model[..]);
-            model.fill(0);
-        }
+        Action::Hint(hint) => assert_eq!(map.hint(start..end, *hint).is_ok(), is_inside),
+        Action::Discard => discard(&mut map, model, start, end),
+        Action::MoveOut => match map.move_out() {
+            Ok(taken) => {
+                assert_eq!(&taken[..], &model[..]);
+                model.fill(0);
+            }
+            // A hint for a part has made several mappings of it, to the kernel.
+            Err(error) => assert_eq!(error.kind(), Kind::Invalid),
+        },
     }
     map
 }
@@ -211,7 +240,8 @@ proptest! {
                     if outcome.is_ok() {
                         model[head + start..][..bytes.len()].copy_from_slice(&bytes);
                     }
-                    prop_assert_eq!(outcome.is_ok(), start.checked_add(bytes.len()).is_some_and(|end| end <= len));
+                    let is_inside = start.checked_add(bytes.len()).is_some_and(|end| end <= len);
+                    prop_assert_eq!(outcome.is_ok(), is_inside);
                     continue;
                 }
                 1 => map.flush(start..end),
@@ -253,6 +283,9 @@ fn three_to_seven_pages_of_a_map_of_four_are_out_of_range() {
         place.inside(crate::Operation::Advise, &range).unwrap_err().kind(),
         place
             .exactly(crate::Operation::Advise, &range)
+            .unwrap_err()
+            .kind(),
+        map.hint(range.clone(), crate::Hint::NoHugePage)
             .unwrap_err()
             .kind(),
         map.lock(range.clone(), When::Now).unwrap_err().kind(),
