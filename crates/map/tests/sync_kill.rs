@@ -82,7 +82,7 @@ fn rwlock_200_kills() {
         let mut turn = 0u32;
         while !stop() {
             turn += 1;
-            if turn % 4 != 0 {
+            if !turn.is_multiple_of(4) {
                 read(&lock).check();
                 continue;
             }

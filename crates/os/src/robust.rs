@@ -119,7 +119,7 @@ impl fmt::Display for NoList {
             NoList::Absent => f.write_str("the C library has set no robust list for this thread"),
             NoList::Layout(offset) => write!(
                 f,
-                "the C library keeps its robust futexes {offset} bytes from their links, not {OFFSET} as glibc"
+                "the C library has its robust futexes {offset} bytes from their links, glibc {OFFSET}"
             ),
         }
     }

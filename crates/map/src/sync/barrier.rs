@@ -29,9 +29,10 @@ const fn next(round: u32) -> u32 {
 
 /// A meeting point of exactly `N` (1 to 127) participants, again and again.
 ///
-/// A participant takes a seat with [`Barrier::join`], then waits on it, round after round. If one dies, or gives
-/// up waiting, the barrier is broken: all who wait, or come, get [`Error::Broken`], until somebody calls
-/// [`Barrier::recover`]. As long as a seat was never taken, or was given back, the others wait for it.
+/// A participant takes a seat with [`Barrier::join`], then waits on it, round after round. If one dies, or
+/// gives up waiting, the barrier is broken: all who wait, or come, get [`Error::Broken`], until somebody
+/// calls [`Barrier::recover`]. As long as a seat was never taken, or was given back, the others wait for
+/// it.
 ///
 /// ```
 /// use neap_map::sync::{Barrier, Common, Turn};
@@ -69,8 +70,8 @@ impl<const N: usize> Barrier<N> {
     /// Takes a seat. It is given back when it is dropped.
     ///
     /// # Errors
-    /// [`Error::NoSeat`]; a dead participant keeps its seat until [`Barrier::recover`]. [`Error::Unsupported`],
-    /// [`Error::OutOfMemory`].
+    /// [`Error::NoSeat`]; a dead participant keeps its seat until [`Barrier::recover`].
+    /// [`Error::Unsupported`], [`Error::OutOfMemory`].
     pub fn join(&self) -> Result<Seat<'_, N>, Error> {
         let me = Me::get()?;
         // SAFETY: (1) a Barrier is only ever made in place.
@@ -246,8 +247,8 @@ impl<const N: usize> Drop for Seat<'_, N> {
     fn drop(&mut self) {
         // In the child of a fork the place is still the parent's.
         if let Some(me) = self.barrier.seats.owner(self.place) {
-            // SAFETY: (1) claimed for this seat, which never leaves the thread; no fork came between, as the word
-            // holds this thread's id.
+            // SAFETY: (1) claimed for this seat, which never leaves the thread; no fork came between, as
+            // the word holds this thread's id.
             unsafe { self.barrier.seats.release(me, self.place) };
         }
     }

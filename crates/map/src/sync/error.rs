@@ -91,7 +91,7 @@ impl fmt::Display for Error {
             ),
             Error::WrongSize { expected, found } => write!(
                 f,
-                "its size is {found} bytes there and {expected} here: use the same type of value on both sides"
+                "its size is {found} bytes there and {expected} here: use one type of value on both sides"
             ),
             Error::Unsupported(list) => write!(f, "no robust locks on this thread: {list}"),
             Error::Futex(errno) => write!(

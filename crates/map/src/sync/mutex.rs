@@ -1,10 +1,10 @@
 //! [`Mutex`]: a value in shared memory, for one owner at a time, whose death is told to the next.
 //!
 //! Uncontended it is one compare-and-swap each way and no system call. Contended it sleeps on a futex. A
-//! guard belongs to its thread. After a fork the child's copy of a guard is nothing: its drop does nothing, and
-//! the value must not be touched through it, because the parent goes on holding the lock. Not to be used in a
-//! signal handler. For kernels since 5.5, and the stable ones of November 2019: older ones may leave a
-//! sleeper behind when another is killed as it is being woken.
+//! guard belongs to its thread. After a fork the child's copy of a guard is nothing: its drop does nothing,
+//! and the value must not be touched through it, because the parent goes on holding the lock. Not to be
+//! used in a signal handler. For kernels since 5.5, and the stable ones of November 2019: older ones may
+//! leave a sleeper behind when another is killed as it is being woken.
 //!
 //! One thread can hold 2048 robust locks (ROBUST_LIST_LIMIT), the C library's included, and be told of. A
 //! thread other than the main one that calls exec while it holds a lock ends under another thread id: its
@@ -24,6 +24,10 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 /// A value for one owner at a time, in memory that processes share.
+///
+/// A kill finds the owner between any two instructions. So that the next one can tell what was done, write a
+/// journal into the value: what was there before, then a mark, then the change, then no mark. The compiler
+/// keeps that order for volatile stores (`write_volatile`), or with a `compiler_fence` between the steps.
 ///
 /// ```
 /// use neap_map::sync::{Common, LockError, Mutex};
@@ -195,8 +199,8 @@ impl<T> Drop for MutexGuard<'_, T> {
         // In the child of a fork the lock is still the parent's.
         let Some(me) = self.mutex.lock.owner() else { return };
         let leave = self.ending.leave();
-        // SAFETY: (1) `take` locked it for this guard, which never leaves the thread; no fork came between, as
-        // the word holds this thread's id.
+        // SAFETY: (1) `take` locked it for this guard, which never leaves the thread; no fork came between,
+        // as the word holds this thread's id.
         unsafe { self.mutex.lock.unlock(me, leave) };
     }
 }

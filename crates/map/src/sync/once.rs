@@ -76,8 +76,8 @@ impl Once {
     /// caller, or one that waits, runs its own.
     ///
     /// # Errors
-    /// [`Error::Deadlock`]: called from its own attempt. [`Error::Forked`]: the attempt forked and this is the
-    /// child. [`Error::Unsupported`], [`Error::OutOfMemory`], [`Error::Futex`].
+    /// [`Error::Deadlock`]: called from its own attempt. [`Error::Forked`]: the attempt forked and this is
+    /// the child. [`Error::Unsupported`], [`Error::OutOfMemory`], [`Error::Futex`].
     pub fn call(&self, attempt: impl FnOnce(Attempt)) -> Result<(), Error> {
         self.take(Patience::Endless, attempt)
     }

@@ -148,8 +148,8 @@ impl<const N: usize> Drop for Permit<'_, N> {
     fn drop(&mut self) {
         // In the child of a fork the place is still the parent's.
         if let Some(me) = self.of.places.owner(self.place) {
-            // SAFETY: (1) claimed for this permit, which never leaves the thread; no fork came between, as the
-            // word holds this thread's id.
+            // SAFETY: (1) claimed for this permit, which never leaves the thread; no fork came between, as
+            // the word holds this thread's id.
             unsafe { self.of.places.release(me, self.place) };
         }
     }

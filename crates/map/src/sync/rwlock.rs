@@ -97,8 +97,8 @@ impl<T: Shareable + Sync, const READERS: usize> RwLock<T, READERS> {
     /// Waits until there is no writer, and reads.
     ///
     /// # Errors
-    /// - [`LockError::OwnerDied`]: a writer ended while writing. The caller holds the lock for writing, to put
-    ///   the value in order; then it lets go and reads.
+    /// - [`LockError::OwnerDied`]: a writer ended while writing. The caller holds the lock for writing, to
+    ///   put the value in order; then it lets go and reads.
     /// - [`Error::Deadlock`]: this thread writes, or reads already while a writer may be waiting for it.
     /// - [`Error::TooManyReaders`], [`Error::NotRecoverable`].
     /// - [`Error::Unsupported`], [`Error::OutOfMemory`], [`Error::Futex`].
@@ -274,8 +274,8 @@ impl<T, const READERS: usize> Drop for ReadGuard<'_, T, READERS> {
     fn drop(&mut self) {
         // In the child of a fork the place is still the parent's.
         if let Some(me) = self.lock.readers.owner(self.place) {
-            // SAFETY: (1) `enter` claimed it for this guard, which never leaves the thread; no fork since, as the
-            // word holds this thread's id.
+            // SAFETY: (1) `enter` claimed it for this guard, which never leaves the thread; no fork since,
+            // as the word holds this thread's id.
             unsafe { self.lock.readers.release(me, self.place) };
         }
     }

@@ -33,7 +33,8 @@ pub(crate) struct Fleet<F> {
 }
 
 impl<F: Fn(usize, &dyn Fn() -> bool)> Fleet<F> {
-    /// Forks `count` workers that run `work` until it returns, which it should when its second argument says so.
+    /// Forks `count` workers that run `work` until it returns, which it should when its second argument
+    /// says so.
     pub(crate) fn start(count: usize, work: F) -> Fleet<F> {
         let stop = Common::new(0).unwrap();
         let mut fleet = Fleet {

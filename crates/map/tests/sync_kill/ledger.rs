@@ -1,5 +1,5 @@
-//! [`Ledger`]: a record that a kill can leave half changed, with a journal to undo it, and [`Accounts`] of what
-//! each worker was told is done.
+//! [`Ledger`]: a record that a kill can leave half changed, with a journal to undo it, and [`Accounts`] of
+//! what each worker was told is done.
 
 use super::WORKERS;
 use neap_map::Anon;

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `body` in a child, which ends with 0, or with 101 if it panics. It dies with its parent.
 pub(crate) fn fork(body: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: alarm takes a number. The default action of SIGALRM ends this process: the test hangs no longer.
+    // SAFETY: alarm takes a number. The default action of SIGALRM ends this process: the test hangs no
+    // longer.
     unsafe { libc::alarm(60) };
     // SAFETY: glibc's fork leaves malloc usable in the child, which runs `body` alone and never returns.
     let pid = unsafe { libc::fork() };

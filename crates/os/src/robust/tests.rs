@@ -178,6 +178,6 @@ fn entries_and_the_c_librarys_robust_mutexes_share_the_list() {
 fn another_layout_is_told() {
     assert_eq!(
         std::format!("{}", NoList::Layout(-28)),
-        "the C library keeps its robust futexes -28 bytes from their links, not -32 as glibc"
+        "the C library has its robust futexes -28 bytes from their links, glibc -32"
     );
 }
