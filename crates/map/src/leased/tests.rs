@@ -1,6 +1,7 @@
 #![allow(unsafe_code)]
 
 use super::Leased;
+use crate::child::{Child, address_space, in_child, limit};
 use crate::error::{Error, Feature, Kind};
 use crate::file::FileMap;
 use std::fs::{self, File, OpenOptions};
@@ -329,4 +330,48 @@ fn another_user_needs_the_capability() {
     // SAFETY: a live variable.
     unsafe { libc::waitpid(child, &raw mut status, 0) };
     assert_eq!(status, 0);
+}
+
+#[test]
+fn without_memory_for_the_copy_the_process_ends_before_the_bytes_change() {
+    let folder = folder();
+    let path = file(folder.path(), "file", &pattern(16 << 20, 1));
+    let child = Child::start(|| {
+        let map = lease(FileMap::of(&File::open(&path).unwrap())).unwrap();
+        limit(libc::RLIMIT_AS, address_space() + (4 << 20));
+        // Waits for the lease, which nobody can give up in good order.
+        let _ = fs::write(&path, "other");
+        drop(map);
+    });
+    assert_eq!(child.end(), Err(libc::SIGABRT));
+    // The writer died before it was let in, and nobody else is kept waiting.
+    assert_eq!(fs::read(&path).unwrap(), pattern(16 << 20, 1));
+    fs::write(&path, "other").unwrap();
+}
+
+#[test]
+fn the_thread_lives_as_long_as_there_are_leases() {
+    let folder = folder();
+    let path = file(folder.path(), "file", b"before");
+    let is_running = || {
+        fs::read_dir("/proc/self/task")
+            .unwrap()
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+            .any(|name| name.trim() == "neap-lease")
+    };
+    in_child(|| {
+        for _ in 0..2 {
+            assert!(!is_running());
+            let map = lease(FileMap::of(&File::open(&path).unwrap())).unwrap();
+            assert!(is_running());
+            fs::write(&path, "after!").unwrap();
+            assert_eq!(map.len(), 6);
+            drop(map);
+            let start = Instant::now();
+            while is_running() {
+                assert!(start.elapsed() < Duration::from_secs(30), "the thread stays");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
 }

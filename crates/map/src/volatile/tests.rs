@@ -51,9 +51,11 @@ fn with_each_means(body: impl Fn()) {
 fn a_file_cut_short_is_an_error_at_the_first_missing_byte() {
     with_each_means(|| {
         let page = page_size();
-        let file = tempfile::tempfile().unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &pattern(4 * page), 0).unwrap();
-        let map = FileMap::of(&file).range(10..).writable().map().unwrap();
+        // With a name: the unprivileged find no other.
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let file = named.as_file();
+        std::os::unix::fs::FileExt::write_all_at(file, &pattern(4 * page), 0).unwrap();
+        let map = FileMap::of(file).range(10..).writable().map().unwrap();
         let len = map.len();
         file.set_len(page as u64 + 100).unwrap();
         let mut to = vec![1; len];
