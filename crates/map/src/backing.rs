@@ -1,7 +1,7 @@
 //! What lies behind an address that could not be accessed: why there was no page.
 //!
-//! SIGBUS does not say. On the error's path only, this module finds the mapping in /proc/self/maps and asks its
-//! file: /proc/self/map_files leads to the very file, if the process may follow it (CAP_SYS_ADMIN or
+//! SIGBUS does not say. On the error's path only, this module finds the mapping in /proc/self/maps and asks
+//! its file: /proc/self/map_files leads to the very file, if the process may follow it (CAP_SYS_ADMIN or
 //! CAP_CHECKPOINT_RESTORE); otherwise the path does, if what it leads to now has the same device and inode.
 //! Never opens anything but regular files, never writes. Where it cannot know it says
 //! [`Kind::PageUnavailable`]; what it finds is true of the moment after the fault.

@@ -21,8 +21,8 @@ use std::os::fd::BorrowedFd;
 /// that there are.
 const PROOF: SealFlags = SealFlags::SHRINK.union(SealFlags::WRITE);
 
-/// Whether `file` is a memfd whose bytes cannot change. Only memfds have such seals: a file of a tmpfs answers
-/// with `F_SEAL_SEAL` alone, every other file with `EINVAL`.
+/// Whether `file` is a memfd whose bytes cannot change. Only memfds have such seals: a file of a tmpfs
+/// answers with `F_SEAL_SEAL` alone, every other file with `EINVAL`.
 pub(crate) fn is_sealed(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(PROOF))
 }

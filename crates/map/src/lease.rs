@@ -1,14 +1,14 @@
 //! [`Lease`]: a file that nobody writes to before we let go, and the thread that lets go.
 //!
-//! A read lease (fcntl(2), `F_SETLEASE`) is given only when nobody has the file open for writing; whoever then
-//! opens it for writing or truncates it waits until the holder has released it. One thread for the process,
-//! started with the first lease and ended after the last, is told by the kernel, freezes what the lease
-//! guards, and releases it. The signal goes to that thread alone, which has all signals blocked and waits for
-//! it: no handler, and the program's signals are left as they are. Once a second it looks by itself, should
-//! the kernel have had no room for a signal.
+//! A read lease (fcntl(2), `F_SETLEASE`) is given only when nobody has the file open for writing; whoever
+//! then opens it for writing or truncates it waits until the holder has released it. One thread for the
+//! process, started with the first lease and ended after the last, is told by the kernel, freezes what the
+//! lease guards, and releases it. The signal goes to that thread alone, which has all signals blocked and
+//! waits for it: no handler, and the program's signals are left as they are. Once a second it looks by
+//! itself, should the kernel have had no room for a signal.
 //!
-//! The kernel waits for /proc/sys/fs/lease-break-time (45 s) and then lets the writer in. Whoever cannot freeze
-//! before that must not go on: this module ends the process with one line.
+//! The kernel waits for /proc/sys/fs/lease-break-time (45 s) and then lets the writer in. Whoever cannot
+//! freeze before that must not go on: this module ends the process with one line.
 //!
 //! A child of a fork has no such thread and no leases: it gets a watch of its own when it takes one.
 #![allow(unsafe_code)]
@@ -90,8 +90,8 @@ impl Lease {
     ///
     /// # Errors
     /// [`Kind::Busy`]: somebody has the file open or mapped for writing; [`Kind::NotPermitted`]: the file is
-    /// another user's, and the process lacks CAP_LEASE; [`Kind::Unsupported`]; [`Kind::OutOfMemory`]: no thread
-    /// could be started.
+    /// another user's, and the process lacks CAP_LEASE; [`Kind::Unsupported`]; [`Kind::OutOfMemory`]: no
+    /// thread could be started.
     pub(crate) fn take(file: OwnedFd, guarded: Arc<dyn Guarded>) -> Result<Arc<Lease>, Error> {
         let lease = Arc::new(Lease {
             file,
@@ -219,7 +219,8 @@ impl Watch {
         let process = std::process::id();
         loop {
             let address = WATCH.load(Ordering::Acquire);
-            // SAFETY: 0, or the address of a leaked box, stored below; a child has a copy at the same address.
+            // SAFETY: 0, or the address of a leaked box, stored below; a child has a copy at the same
+            // address.
             if let Some(watch) = unsafe { with_exposed_provenance::<Watch>(address).as_ref() }
                 && watch.process == process
             {

@@ -1,4 +1,5 @@
-//! [`Leased`]: a map of a file that lends `&[u8]`, and keeps the bytes when somebody wants to write (tier T3).
+//! [`Leased`]: a map of a file that lends `&[u8]`, and keeps the bytes when somebody wants to write (tier
+//! T3).
 //!
 //! As long as nobody opens the file for writing, the map is the file's own pages, guarded by a read lease.
 //! When somebody does, they wait; the pages are copied into private memory, which replaces them at the same
@@ -138,9 +139,9 @@ impl FileMap<'_> {
     ///
     /// # Errors
     /// [`Kind::Busy`]: somebody, this process included, has the file open or mapped for writing;
-    /// [`Kind::NotPermitted`]: another user's file, without CAP_LEASE; [`Kind::Unsupported`]: no regular file,
-    /// or not on a file system of this machine; [`Kind::AccessDenied`]: it may not be opened for reading;
-    /// [`Kind::FileTooShort`]: the range ends behind the file; [`Kind::Invalid`]: an executable map;
+    /// [`Kind::NotPermitted`]: another user's file, without CAP_LEASE; [`Kind::Unsupported`]: no regular
+    /// file, or not on a file system of this machine; [`Kind::AccessDenied`]: it may not be opened for
+    /// reading; [`Kind::FileTooShort`]: the range ends behind the file; [`Kind::Invalid`]: an executable map;
     /// [`Kind::TooManyFiles`], [`Kind::Io`]; as [`FileMap::map`].
     pub fn leased(self) -> Result<Leased, Error> {
         if self.is_executable() {

@@ -76,8 +76,8 @@ impl<V: CopyOut> Map<V> {
     }
 }
 
-/// A position in a volatile map, for [`std::io`]. Made by [`Map::cursor`]. A position behind the end is allowed:
-/// nothing is read there.
+/// A position in a volatile map, for [`std::io`]. Made by [`Map::cursor`]. A position behind the end is
+/// allowed: nothing is read there.
 ///
 /// ```
 /// use neap_map::Anon;

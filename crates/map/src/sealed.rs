@@ -72,8 +72,8 @@ impl Sealed {
     /// write later is not. See [`crate::Snapshot`] for one on the disk.
     ///
     /// # Errors
-    /// As [`Sealed::build`]; [`Kind::FileTooShort`]: the file was truncated meanwhile; [`Kind::AccessDenied`],
-    /// [`Kind::Io`].
+    /// As [`Sealed::build`]; [`Kind::FileTooShort`]: the file was truncated meanwhile;
+    /// [`Kind::AccessDenied`], [`Kind::Io`].
     pub fn copy_of(name: &str, file: &impl AsFd) -> Result<Sealed, Error> {
         let stat = rustix::fs::fstat(file).map_err(|errno| diagnosis::of_rustix(Operation::Stat, errno))?;
         Sealed::copied(name, file.as_fd(), u64::try_from(stat.st_size).unwrap_or(0))

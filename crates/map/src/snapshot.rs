@@ -4,8 +4,8 @@
 //! before the map is handed out. On a local file system nobody else can reach it then. It shares the blocks
 //! of the source where the file system can (`FICLONE`: btrfs, xfs), at one moment of the source; elsewhere it
 //! is a copy, of no one moment. What was copied is on the disk before it is mapped, so that a failed
-//! write-back cannot take bytes away later; a page that the disk fails to deliver back is SIGBUS, as for every
-//! reference into a file. Source: open(2), ioctl_ficlone(2), copy_file_range(2).
+//! write-back cannot take bytes away later; a page that the disk fails to deliver back is SIGBUS, as for
+//! every reference into a file. Source: open(2), ioctl_ficlone(2), copy_file_range(2).
 
 use crate::diagnosis;
 use crate::error::{Error, Feature, Kind};

@@ -96,8 +96,8 @@ const MEASURE: Opcode = 0xC004_6686;
 ///
 /// # Errors
 /// [`Kind::Unsupported`] on other file systems and kernels, and where the file system was made without it
-/// (`tune2fs -O verity`); [`Kind::Busy`]: somebody has it open for writing; [`Kind::AlreadyExists`]: it is one
-/// already; [`Kind::AccessDenied`], [`Kind::NotPermitted`], [`Kind::Interrupted`], [`Kind::StorageFull`],
+/// (`tune2fs -O verity`); [`Kind::Busy`]: somebody has it open for writing; [`Kind::AlreadyExists`]: it is
+/// one already; [`Kind::AccessDenied`], [`Kind::NotPermitted`], [`Kind::Interrupted`], [`Kind::StorageFull`],
 /// [`Kind::Io`].
 pub fn enable(file: &impl AsFd, algorithm: Algorithm) -> Result<(), Error> {
     const BLOCK: u32 = 4096;
