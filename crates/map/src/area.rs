@@ -225,6 +225,16 @@ impl Area {
         })
     }
 
+    /// Takes over what the kernel has added in front of the area: `MAP_GROWSDOWN`.
+    ///
+    /// # Safety
+    /// 1. The area alone was mapped so, without guards, and nobody uses what it grew by.
+    pub(crate) unsafe fn take_growth(&mut self) {
+        let now = diagnosis::mapping_at(self.0.base).map_or(self.0.base, Span::base);
+        let grown = self.0.base.saturating_sub(now);
+        (self.0.base, self.0.mapped, self.0.head) = (now, self.0.mapped + grown, self.0.head + grown);
+    }
+
     /// Gives the addresses up without unmapping them: who gets them answers for them.
     pub(crate) fn release(self) -> Span {
         let area = ManuallyDrop::new(self);

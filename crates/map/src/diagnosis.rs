@@ -131,6 +131,23 @@ pub(crate) fn of_lock(errno: Errno, span: Span) -> Error {
     Error::answered(Operation::Lock, errno, kind)
 }
 
+/// An mlockall.
+pub(crate) fn of_lock_all(errno: Errno) -> Error {
+    let kind = match errno {
+        Errno::ENOMEM if passes_memlock(kib_of_status("VmSize:")) => Kind::MemlockLimit,
+        Errno::EPERM => Kind::MemlockLimit,
+        Errno::EINVAL => Kind::Unsupported(Feature::LockOnFault),
+        _ => return of(Operation::Lock, errno),
+    };
+    Error::answered(Operation::Lock, errno, kind)
+}
+
+/// A size in /proc/self/status, in bytes.
+fn kib_of_status(field: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kib(&status, field).unwrap_or(0).saturating_mul(1024)
+}
+
 /// Whether `more` locked bytes would pass the limit of this process: never with `CAP_IPC_LOCK`.
 fn passes_memlock(more: u64) -> bool {
     const CAP_IPC_LOCK: u64 = 1 << 14;
@@ -154,21 +171,34 @@ fn is_below_minimum(place: Place) -> bool {
     matches!(place, Place::Free(address) | Place::Near(address) if address < minimum)
 }
 
+/// Addresses and rights of a line of /proc/self/maps.
+fn mapping(line: &str) -> Option<(Span, &str)> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let start = usize::from_str_radix(start, 16).ok()?;
+    let end = usize::from_str_radix(end, 16).ok()?;
+    Some((
+        Span::new(start, end.checked_sub(start)?)?,
+        rest.split(' ').next()?,
+    ))
+}
+
+/// The kernel's mapping that holds `address`.
+pub(crate) fn mapping_at(address: usize) -> Option<Span> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let spans = maps.lines().filter_map(mapping).map(|(span, _)| span);
+    spans.into_iter().find(|span| span.contains(address))
+}
+
 /// Whether all of `span` is mapped and every mapping in it allows `prot`, by /proc/self/maps. In doubt, no.
 pub(crate) fn allows(span: Span, prot: Prot) -> bool {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let mut reached = span.base();
     for line in maps.lines() {
-        let mut words = line.split(' ');
-        let (Some(range), Some(rights)) = (words.next(), words.next()) else {
+        let Some((span_of_line, rights)) = mapping(line) else {
             return false;
         };
-        let Some((start, end)) = range.split_once('-') else {
-            return false;
-        };
-        let (Ok(start), Ok(end)) = (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)) else {
-            return false;
-        };
+        let (start, end) = (span_of_line.base(), span_of_line.end());
         if end <= reached || reached >= span.end() {
             continue;
         }

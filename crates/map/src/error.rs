@@ -215,6 +215,12 @@ kinds! {
         "reserve more when it is made";
     WouldBlock: "it cannot be done without waiting",
         "wait, or try again later";
+    Closed: "the other end is closed",
+        "nothing: it wants no more";
+    PeerDied: "the process at the other end died without closing it",
+        "take what it left, or start another and let it attach";
+    Protocol: "the other process stored what the protocol does not allow",
+        "drop this end, and see what wrote it";
     TimedOut: "the time passed",
         "wait longer";
     SegmentLimit: "there are as many System V segments, or pages of them, as the IPC namespace may have",

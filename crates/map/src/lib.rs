@@ -74,9 +74,13 @@ mod name;
 
 pub mod key;
 
+mod stack;
+
 mod growable;
 
 mod window;
+
+mod ring;
 
 mod allocation;
 
@@ -135,10 +139,12 @@ pub use operation::Operation;
 pub use pages::{Categories, PageRun, PageState, Where};
 pub use process::{Discards, Hints, Process};
 pub use residency::{Answer, CacheStat, Residency, try_read_resident};
+pub use ring::{Consumer, Producer, Ring, SharedConsumer, SharedProducer, SharedRing};
 pub use scan::Cursor;
 pub use sealed::Sealed;
 pub use secret::Secret;
 pub use segment::Segment;
 pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};
 pub use snapshot::{Snapshot, Taken};
+pub use stack::Stack;
 pub use window::{Window, WindowStatistics};
