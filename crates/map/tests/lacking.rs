@@ -277,6 +277,17 @@ const LACKING: &[(&str, Lack, Feature, Asked)] = &[
         said(Segment::private(PAGE).create())
     }),
     (
+        "FS_IOC_ENABLE_VERITY",
+        value(libc::SYS_ioctl, 1, 0x4080_6685, libc::ENOTTY),
+        Feature::Verity,
+        || {
+            said(neap_map::verity::enable(
+                &file_of(PAGE),
+                neap_map::verity::Algorithm::Sha256,
+            ))
+        },
+    ),
+    (
         "F_SETLEASE",
         value(libc::SYS_fcntl, 1, 1024, EINVAL),
         Feature::Lease,

@@ -5,7 +5,7 @@ use crate::mapping::{cases, use_up_the_map_count};
 use crate::memory::{PAGE, apart, file_of};
 use crate::{Case, Outcome, said, skipped};
 use neap_map::lock::When;
-use neap_map::{Anon, Errno, Feature, FileMap, Guards, Kind, Operation};
+use neap_map::{Anon, Errno, Error, Feature, FileMap, Guards, Kind, Operation};
 
 /// Unmaps behind a map's back what is its own.
 pub(crate) fn make_a_hole(address: *const u8, pages: usize) {
@@ -28,11 +28,11 @@ fn walled_in() -> neap_map::Map<neap_map::view::Owned> {
     middle
 }
 
-fn read_past_the_end() -> Outcome {
+fn read_past_the_end() -> Error {
     let file = file_of(2 * PAGE);
     let map = FileMap::of(&file).map().unwrap();
     file.set_len(PAGE as u64).unwrap();
-    said(map.read_at(100, &mut [0; 2 * PAGE - 100]))
+    map.read_at(100, &mut [0; 2 * PAGE - 100]).unwrap_err()
 }
 
 pub(crate) const CASES: &[Case] = cases! {
@@ -117,8 +117,17 @@ pub(crate) const CASES: &[Case] = cases! {
         let map = FileMap::of(&file_of(PAGE)).map().unwrap();
         said(map.start_writeback(&reader, ..))
     };
-    "SIGBUS: the file was cut short",
-        None, Kind::FileTooShort, Operation::Read, 4096..8192, read_past_the_end;
+    "SIGBUS: the file was cut short", None, Kind::FileTooShort, Operation::Read, 4096..8192, || {
+        match read_past_the_end() {
+            error if error.kind() == Kind::PageUnavailable => skipped("takes the right to look up mapped files"),
+            error => Outcome::Said(error),
+        }
+    };
+    "SIGBUS: the same, without the right to look up mapped files", None, Kind::PageUnavailable, Operation::Read,
+        4096..8192, || {
+        become_nobody();
+        Outcome::Said(read_past_the_end())
+    };
     "SIGSEGV: a guard", None, Kind::Inaccessible, Operation::Write, 4096..4098, || {
         let map = Anon::shared(2 * PAGE).map().unwrap();
         match map.guard(PAGE..) {

@@ -35,7 +35,7 @@ enum Outcome {
 struct Case {
     /// Unique: `call: what provokes it`.
     name: &'static str,
-    /// `None`: the library refuses before the kernel is asked.
+    /// `None`: the library refuses before the kernel is asked, or an access faulted.
     errno: Option<Errno>,
     kind: Kind,
     operation: Operation,
@@ -64,9 +64,9 @@ impl Case {
     /// As in docs/errors.md.
     fn row(&self) -> String {
         let (call, provoked) = self.name.split_once(": ").expect("call: what provokes it");
-        let number = self.errno.map_or("none: refused before the call", |errno| {
-            errno.name().expect("a known errno")
-        });
+        let number = self
+            .errno
+            .map_or("none", |errno| errno.name().expect("a known errno"));
         let kind = format!("{:?}", self.kind);
         format!("| {call} | {number} | `{kind}` | {provoked} |")
     }
