@@ -119,11 +119,14 @@ pub(crate) const CASES: &[Case] = cases! {
     };
     "SIGBUS: the file was cut short", None, Kind::FileTooShort, Operation::Read, 4096..8192, || {
         match read_past_the_end() {
-            error if error.kind() == Kind::PageUnavailable => skipped("takes the right to look up mapped files"),
+            error if error.kind() == Kind::PageUnavailable => {
+                skipped("takes the right to look up mapped files")
+            }
             error => Outcome::Said(error),
         }
     };
-    "SIGBUS: the same, without the right to look up mapped files", None, Kind::PageUnavailable, Operation::Read,
+    "SIGBUS: the same, without the right to look up mapped files",
+        None, Kind::PageUnavailable, Operation::Read,
         4096..8192, || {
         become_nobody();
         Outcome::Said(read_past_the_end())
