@@ -1,35 +1,51 @@
-//! [`copy`]: copying from or to memory that may fault, with the fault as an error instead of a signal.
+//! [`copy`], and accesses of one word, to memory that may fault, with the fault as an error instead of a
+//! signal.
 //!
 //! For mappings of files that somebody may truncate, and for experiments. Owns a copy routine in
-//! assembly and a signal handler that knows it: a SIGBUS or SIGSEGV raised by that routine, at an
-//! address it was about to touch, resumes behind the routine. Every other signal goes to the action
-//! that was installed before, with the same arguments, or takes its default course with the true core.
+//! assembly, guarded loads and stores, and a signal handler that knows their instructions: a SIGBUS or
+//! SIGSEGV that one of them raises resumes behind it. Every other signal goes to the action that was
+//! installed before, with the same arguments, or takes its default course with the true core.
 //!
 //! The handler uses no lock, no thread-local variable, no long jump: it works in every thread, on the
 //! alternate stack, nested in other handlers, and on both sides of a fork. It is installed only by
 //! [`install`], never removed, and never put back in front of a handler that somebody installs later.
-//! While the signal is blocked in a thread, a fault there still kills the process.
+//! While the signal is blocked in a thread, a fault there still kills the process: see [`is_blocked`].
 #![allow(unsafe_code)]
 
-mod arch;
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod site;
+mod word;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+use aarch64 as arch;
+pub use word::{
+    compare_exchange_u32, compare_exchange_u64, fetch_add_u32, fetch_add_u64, load_u8, load_u16, load_u32,
+    load_u64, store_u8, store_u16, store_u32, store_u64,
+};
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
 
 use crate::errno::Errno;
 use crate::futex;
-use crate::syscall::{Call, syscall3};
+use crate::syscall::{Call, syscall3, syscall4};
 use crate::thread::{getpid, gettid};
 use crate::unit::Bytes;
-use arch::Registers;
 use core::ffi::{c_int, c_void};
 use core::ptr::{null, null_mut, with_exposed_provenance};
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use core::time::Duration;
+use site::Registers;
 
 /// A signal that a faulting access raises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
     /// SIGBUS: no page could be had: past the end of the file, a failed disk, an empty hugetlb pool.
     Bus,
-    /// SIGSEGV: nothing is mapped there (code 1, MAPERR), or not for this access (2, ACCERR; 4, PKUERR).
+    /// SIGSEGV: nothing is mapped there (code 1, MAPERR), or not for this access (2, ACCERR; 4, PKUERR);
+    /// on x86_64 also an address that is none (128, KERNEL).
     Segv,
 }
 
@@ -57,10 +73,10 @@ impl Signal {
     }
 }
 
-/// A fault in the middle of a [`copy`].
+/// A fault in the middle of a [`copy`], or of an access of one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// The bytes copied before it: the offset of the first one that could not be.
+    /// The bytes copied before it: the offset of the first one that could not be. 0 for a word.
     pub offset: Bytes,
     /// What the kernel raised.
     pub signal: Signal,
@@ -68,29 +84,41 @@ pub struct Fault {
     pub code: i32,
 }
 
-/// Copies `len` bytes, in order, until a byte cannot be read or written.
+/// What a site was told in its register of causes.
+#[cold]
+fn fault(cause: u64, offset: usize) -> Fault {
+    let is_bus = (cause >> 32) as c_int == Signal::Bus.number();
+    Fault {
+        offset: Bytes(offset),
+        signal: if is_bus { Signal::Bus } else { Signal::Segv },
+        code: cause as u32 as i32,
+    }
+}
+
+/// Copies `len` bytes until one cannot be read or written. As fast as the C library's memcpy.
 ///
-/// Without [`install`] for the signal that is raised, that one takes its course instead.
+/// Without [`install`] for the signal that is raised, that one takes its course instead; nor are wide
+/// vectors used before the first [`install`].
 ///
 /// # Errors
-/// Where it stopped and why. The bytes before that have been copied.
+/// Where it stopped and why. The bytes before that offset have been copied, and on x86_64 none from it on
+/// has been written. On aarch64 one store of up to 32 bytes that straddles it may have been written in
+/// part. Both hold for memory that keeps its faults during the call: bytes may be accessed twice, so if
+/// they fault only the second time, more has been written than the offset says.
 ///
 /// # Safety
 /// 1. The two ranges do not overlap or wrap.
 /// 2. Each byte of `from` faults or may be read, each byte of `to` faults or may be written, by the
 ///    rules of Rust: nobody else's memory has been mapped there. Other processes may change either
 ///    meanwhile; what is copied is then any mixture.
+#[inline]
 pub unsafe fn copy(from: *const u8, to: *mut u8, len: Bytes) -> Result<(), Fault> {
     // SAFETY: the ranges are apart, and readable and writable where they do not fault (1, 2).
     let outcome = unsafe { arch::copy_bytes(to, from, len.0) };
-    let Some(signal) = Signal::of((outcome.cause >> 32) as c_int) else {
-        return Ok(());
-    };
-    Err(Fault {
-        offset: Bytes(len.0 - outcome.left),
-        signal,
-        code: outcome.cause as u32 as i32,
-    })
+    match outcome.cause {
+        0 => Ok(()),
+        cause => Err(fault(cause, len.0 - outcome.left)),
+    }
 }
 
 /// The C library's struct sigaction: the same in glibc and musl on 64-bit machines.
@@ -176,6 +204,7 @@ pub fn install(signal: Signal) -> Result<(), Errno> {
             Err(_) => _ = futex::wait(&state.stage, BUSY, Some(Duration::from_millis(1))),
         }
     }
+    arch::measure();
     let outcome = replace(signal);
     let stage = if outcome.is_ok() { INSTALLED } else { ABSENT };
     state.stage.store(stage, Ordering::Release);
@@ -209,12 +238,46 @@ pub fn is_installed(signal: Signal) -> bool {
     query(signal).is_some_and(|now| now.handler == own_handler())
 }
 
+/// Whether [`install`] has succeeded for `signal` in this process or a parent, whoever has replaced the
+/// handler since. One load, where [`is_installed`] is a system call.
+#[must_use]
+pub fn was_installed(signal: Signal) -> bool {
+    signal.state().stage.load(Ordering::Acquire) == INSTALLED
+}
+
+/// Whether the calling thread blocks `signal`, so that a fault kills the process whatever is installed. Also
+/// true if a sandbox does not let it know. One system call (rt_sigprocmask(2)).
+#[must_use]
+pub fn is_blocked(signal: Signal) -> bool {
+    const SIG_BLOCK: usize = 0;
+    let mut mask = 0u64;
+    let now = (&raw mut mask).expose_provenance();
+    // SAFETY: (1) without a new mask the call only writes the present one, 8 bytes, to `mask`.
+    let outcome = unsafe { syscall4(Call::RT_SIGPROCMASK, SIG_BLOCK, 0, now, size_of::<u64>()) };
+    outcome.is_err() || mask & (1 << (signal.number() - 1)) != 0
+}
+
+/// Whether the instruction that was interrupted raised the signal. A code of 0 or less means that a
+/// process sent it; BUS_MCEERR_AO (5) reports memory that failed anywhere, SEGV_MTEAERR (8) an access that
+/// is long past.
+fn is_of_the_instruction(number: c_int, code: c_int) -> bool {
+    const MCEERR_AO: c_int = 5;
+    const MTEAERR: c_int = 8;
+    code > 0
+        && match Signal::of(number) {
+            Some(Signal::Bus) => code != MCEERR_AO,
+            Some(Signal::Segv) => code != MTEAERR,
+            None => false,
+        }
+}
+
 /// The kernel's siginfo_t, as far as it is read here.
 #[repr(C)]
 struct Info {
     number: c_int,
     error: c_int,
     code: c_int,
+    #[cfg(test)]
     address: usize,
 }
 
@@ -227,12 +290,11 @@ type PlainHandler = unsafe extern "C" fn(c_int);
 /// 1. Called by the kernel for an action with SA_SIGINFO, or with what it was called with.
 unsafe extern "C" fn handle(number: c_int, info: *mut Info, context: *mut c_void) {
     // SAFETY: the kernel passes a live siginfo and ucontext (1), used by nobody else until we return.
-    let (code, address, registers) = unsafe { ((*info).code, (*info).address, Registers::of(context)) };
-    // A code of 0 or less means that a process sent the signal; `address` is then something else.
-    if code > 0 {
+    let (code, registers) = unsafe { ((*info).code, Registers::of(context)) };
+    if is_of_the_instruction(number, code) {
         let cause = (u64::from(number.cast_unsigned()) << 32) | u64::from(code.cast_unsigned());
-        // SAFETY: the registers are those that the interrupted code resumes with.
-        if unsafe { registers.leave_copy(address, cause) } {
+        // SAFETY: (1) just tested.
+        if unsafe { registers.leave_site(cause) } {
             return;
         }
     }

@@ -11,6 +11,9 @@ use core::ptr::with_exposed_provenance_mut;
 use std::os::fd::AsRawFd;
 use std::{format, fs};
 
+mod edges;
+mod words;
+
 const PAGE: usize = 4096;
 
 /// A shared mapping of three pages of a file that has one page, all 7.
@@ -58,20 +61,6 @@ fn a_copy_without_a_fault_is_a_copy() {
         assert_eq!(to[1..=len], from[1..=len]);
         assert!(to[0] == 0xaa && to[len + 1..].iter().all(|&b| b == 0xaa));
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn the_assembler_put_the_copy_where_the_handler_looks_for_it() {
-    let routine = arch::copy_bytes as *const u8;
-    // SAFETY: the routine's code, which may be read.
-    let code = unsafe { core::slice::from_raw_parts(routine.add(arch::MOVES), 5) };
-    assert_eq!(code[..2], [0xf3, 0xa4], "rep movsb");
-    assert_eq!(
-        code[arch::DONE - arch::MOVES..],
-        [0x48, 0x89, 0xc8],
-        "mov rax, rcx"
-    );
 }
 
 #[test]
