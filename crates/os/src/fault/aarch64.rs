@@ -15,6 +15,10 @@ pub(super) const FIRST_REGISTER: usize = 23;
 pub(super) const CAUSE: usize = 3;
 /// pc.
 pub(super) const PC: usize = 32;
+/// The machine numbers no traps: any register will do.
+pub(super) const TRAP: usize = PC;
+/// An address that is none is not mapped.
+pub(super) const ADDRESS_TRAPS: [usize; 0] = [];
 
 /// The section's bounds. Adds an entry of no instructions, so that the section exists.
 pub(super) fn table() -> (usize, usize) {

@@ -14,7 +14,7 @@
 use super::aarch64 as arch;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64 as arch;
-use arch::{CAUSE, FIRST_REGISTER, PC};
+use arch::{CAUSE, FIRST_REGISTER, PC, TRAP};
 use core::ffi::c_void;
 use core::ptr::with_exposed_provenance;
 
@@ -75,6 +75,12 @@ impl Registers {
     pub(super) unsafe fn of(context: *mut c_void) -> Registers {
         // SAFETY: the registers lie inside the ucontext (1).
         Registers(unsafe { context.cast::<usize>().add(FIRST_REGISTER) })
+    }
+
+    /// The processor's number of the trap that the thread took last, where the machine has such numbers.
+    pub(super) fn trap(&self) -> usize {
+        // SAFETY: TRAP is one of the ucontext's registers, by the condition of `of`.
+        unsafe { self.0.add(TRAP).read() }
     }
 
     /// If the interrupted instruction belongs to a site, has the thread go on at its target with `cause`.

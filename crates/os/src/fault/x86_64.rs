@@ -21,6 +21,10 @@ pub(super) const FIRST_REGISTER: usize = 5;
 pub(super) const CAUSE: usize = 12;
 /// rip.
 pub(super) const PC: usize = 16;
+/// Then flags, segments, error, trapno.
+pub(super) const TRAP: usize = 20;
+/// An address that is none is a general protection fault, or through rsp or rbp a stack fault.
+pub(super) const ADDRESS_TRAPS: [usize; 2] = [12, 13];
 
 /// The section's bounds. Adds an entry of no instructions, so that the section exists.
 pub(super) fn table() -> (usize, usize) {
