@@ -175,6 +175,8 @@ kinds! {
         "see the method for the capability it takes";
     NotMappable: "this kind of file cannot be mapped",
         "map a regular file, shared memory, a block device or a driver that offers it";
+    DeviceMemory: "what it hands out is a driver's memory, and no file",
+        "map it as a Device, which knows that a store there can do anything";
     BadDescriptor: "the descriptor is not open, or open as a path only",
         "open it for reading";
     NoExec: "the file system is mounted noexec",

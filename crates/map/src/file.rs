@@ -35,6 +35,7 @@ use neap_os::env::page_size;
 use neap_os::fd::Fd;
 use neap_os::mapping::{Flags, PageSize, Place, Prot, Request, Sharing, Source};
 use neap_os::unit::Bytes;
+use rustix::fs::FileType;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -111,7 +112,8 @@ impl<'f> FileMap<'f> {
     /// Maps it.
     ///
     /// # Errors
-    /// [`Kind::AccessDenied`], [`Kind::BadDescriptor`], [`Kind::NotMappable`], [`Kind::TooLarge`],
+    /// [`Kind::AccessDenied`], [`Kind::BadDescriptor`], [`Kind::NotMappable`], [`Kind::DeviceMemory`] (a
+    /// driver's: see [`crate::Device`]), [`Kind::TooLarge`],
     /// [`Kind::OutOfRange`] (the range starts behind its end), [`Kind::NoExec`], [`Kind::MemlockLimit`], and
     /// those of memory.
     pub fn map(self) -> Result<Map<Volatile>, Error> {
@@ -234,16 +236,33 @@ impl<'f, S, A> FileMap<'f, S, A> {
         }
     }
 
-    /// The file's length in bytes now, as far as it has one (0 for devices), and its pages' size.
+    /// The file's length in bytes now, and its pages' size.
+    ///
+    /// What is not a file is refused: a store to a driver's memory, or to a queue that the kernel reads
+    /// addresses from, can change any memory, and safe code must not be able to make one.
     fn shape(&self) -> Result<(u64, usize), Error> {
         const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
+        /// File systems whose regular files may be a device's memory: sysfs, proc.
+        const OF_DEVICES: [i64; 2] = [0x6265_6572, 0x9fa0];
         let failed = |errno| diagnosis::of_rustix(Operation::Map, errno).at(self.start, 0);
+        let device = Error::found(Operation::Map, Kind::DeviceMemory).at(self.start, 0);
         let stat = rustix::fs::fstat(self.file).map_err(failed)?;
+        // An anonymous inode (io_uring, perf, BPF, KVM) has no type.
+        if matches!(
+            FileType::from_raw_mode(stat.st_mode),
+            FileType::CharacterDevice | FileType::Unknown
+        ) {
+            return Err(device);
+        }
         let page = page_size();
         let mut pages = page;
-        // Other file systems, too, like large blocks: ask which it is.
-        if usize::try_from(stat.st_blksize).is_ok_and(|block| block > page) {
+        // Other file systems, too, like large blocks, and other files have none: ask which it is.
+        let is_large = usize::try_from(stat.st_blksize).is_ok_and(|block| block > page);
+        if is_large || stat.st_blocks == 0 {
             let system = rustix::fs::fstatfs(self.file).map_err(failed)?;
+            if OF_DEVICES.contains(&system.f_type) && stat.st_size > 0 {
+                return Err(device);
+            }
             if system.f_type == HUGETLBFS_MAGIC {
                 pages = usize::try_from(system.f_bsize).unwrap_or(page);
             }

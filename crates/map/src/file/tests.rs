@@ -1,5 +1,7 @@
 //! Maps of files: every head and length, the end of the file, and each refusal of mmap.
 
+#![allow(unsafe_code)]
+
 use super::*;
 use crate::child::in_child;
 use crate::error::Feature;
@@ -138,7 +140,7 @@ fn each_refusal_has_its_kind() {
     );
     assert_eq!(kind_of(FileMap::of(&socket).range(..1).map()), Kind::NotMappable);
     assert_eq!(kind_of(FileMap::of(&status).range(..1).map()), Kind::NotMappable);
-    assert_eq!(kind_of(FileMap::of(&null).range(..1).map()), Kind::NotMappable);
+    assert_eq!(kind_of(FileMap::of(&null).range(..1).map()), Kind::DeviceMemory);
     let pipe: OwnedFd = pipe.into();
     assert_eq!(kind_of(FileMap::of(&pipe).range(..1).map()), Kind::NotMappable);
 
@@ -254,4 +256,40 @@ fn places_are_kept_or_refused() {
         let map = FileMap::of(&file).range(7..).at(taken).map().unwrap();
         assert_eq!(map.as_ptr().addr(), taken + 7);
     });
+}
+
+#[test]
+fn what_is_not_a_file_is_refused_and_not_touched() {
+    // A queue from which the kernel takes addresses: a safe store there could write anywhere.
+    // SAFETY: reads and writes the 120 bytes of the parameters.
+    let ring = unsafe {
+        let mut parameters = [0_u32; 30];
+        libc::syscall(libc::SYS_io_uring_setup, 4, parameters.as_mut_ptr())
+    };
+    if ring >= 0 {
+        // SAFETY: opened above, and nobody else's.
+        let ring = unsafe { <File as std::os::fd::FromRawFd>::from_raw_fd(ring as i32) };
+        assert_eq!(
+            kind_of(FileMap::of(&ring).range(..PAGE).writable().map()),
+            Kind::DeviceMemory
+        );
+        assert_eq!(
+            kind_of(FileMap::of(&ring).range(..PAGE).map()),
+            Kind::DeviceMemory
+        );
+    } else {
+        eprintln!("skipped: io_uring is not allowed here");
+    }
+    let zero = File::options().read(true).write(true).open("/dev/zero").unwrap();
+    assert_eq!(
+        kind_of(FileMap::of(&zero).range(..PAGE).writable().map()),
+        Kind::DeviceMemory
+    );
+    let register = File::open("/sys/kernel/mm/transparent_hugepage/enabled");
+    if let Ok(register) = register {
+        assert_eq!(
+            kind_of(FileMap::of(&register).range(..PAGE).map()),
+            Kind::DeviceMemory
+        );
+    }
 }

@@ -217,10 +217,7 @@ fn a_file_cut_short_by_others_is_an_error_and_then_refreshed() {
     file.set_len(4096).unwrap();
     let mut all = vec![0; 100_000];
     let error = growable.read_at(0, &mut all).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.range()),
-        (Kind::PageUnavailable, 4096..100_000)
-    );
+    assert_eq!((error.kind(), error.range()), (Kind::FileTooShort, 4096..100_000));
     assert!(all[..4096].iter().all(|&b| b == 9));
     assert_eq!(growable.refresh().unwrap(), 4096);
     assert_eq!(growable.append(&[8]).unwrap(), 4096);
@@ -299,9 +296,9 @@ fn a_full_file_system_is_an_error_of_the_growth() {
         let growable = Growable::open_with(&file, CAPACITY, sparse).unwrap();
         growable.grow_to(2 << 20).unwrap();
         let error = growable.write_at(0, &vec![1; 2 << 20]).unwrap_err();
-        assert_eq!(error.kind(), Kind::PageUnavailable);
+        assert_eq!(error.kind(), Kind::StorageFull);
         let error = growable.append(&[1]).unwrap_err();
-        assert_eq!((error.kind(), growable.len()), (Kind::PageUnavailable, 2 << 20));
+        assert_eq!((error.kind(), growable.len()), (Kind::StorageFull, 2 << 20));
     });
 }
 

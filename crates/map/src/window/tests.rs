@@ -93,10 +93,7 @@ fn behind_the_end_is_an_error_until_the_file_grows() {
     file.set_len(4_100).unwrap();
     let mut many = [0; 6_000];
     let error = window.read_at(4_000, &mut many).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.range()),
-        (Kind::PageUnavailable, 8_192..10_000)
-    );
+    assert_eq!((error.kind(), error.range()), (Kind::FileTooShort, 8_192..10_000));
     assert_eq!(many[99], value(4_099));
     assert_eq!(window.refresh().unwrap(), 4_100);
     assert_eq!(

@@ -10,7 +10,6 @@ use neap_map::{
     Anon, AtFork, Discard, Errno, Error, Feature, FileMap, Guards, Hint, HugePage, Kind, Map, Operation,
     Process,
 };
-use std::os::fd::{FromRawFd, OwnedFd};
 
 const ADVISE: Operation = Operation::Advise;
 const DISCARD: Operation = Operation::Discard;
@@ -35,26 +34,6 @@ fn of_locked(hint: Hint) -> Outcome {
 fn of_the_pool(advise: impl FnOnce(Map<Owned>) -> Result<(), Error>) -> Outcome {
     match Anon::private(HUGE).huge(HugePage::MIB_2).no_reserve().map() {
         Ok(map) => said(advise(map)),
-        Err(error) => skipped(error.to_string()),
-    }
-}
-
-/// The ring of a performance counter: pages that have no struct page.
-fn of_a_device() -> Outcome {
-    let mut event = [0_u8; 128];
-    let header: [u32; 2] = [1, 128];
-    event[..4].copy_from_slice(&header[0].to_ne_bytes());
-    event[4..8].copy_from_slice(&header[1].to_ne_bytes());
-    // SAFETY: reads the 128 bytes that the structure says it has, and opens a descriptor.
-    let ring = unsafe {
-        let number = libc::syscall(libc::SYS_perf_event_open, event.as_ptr(), 0, -1, -1, 0);
-        if number < 0 {
-            return skipped("perf_event_open is not allowed");
-        }
-        OwnedFd::from_raw_fd(i32::try_from(number).unwrap())
-    };
-    match FileMap::of(&ring).range(..2 * PAGE as u64).writable().map() {
-        Ok(map) => said(map.hint(.., Hint::Cold)),
         Err(error) => skipped(error.to_string()),
     }
 }
@@ -166,8 +145,6 @@ pub(crate) const CASES: &[Case] = cases! {
         }
         of_the_pool(|map| map.into_guard().map(|_| ()).map_err(Error::from))
     };
-    "madvise: MADV_COLD of a driver's memory",
-        Some(Errno::EINVAL), Kind::Invalid, ADVISE, 0..8192, of_a_device;
     "madvise: MADV_FREE of a file map", Some(Errno::EINVAL), Kind::Invalid, DISCARD, 0..4096, || {
         let map = FileMap::of(&file_of(PAGE)).writable().map().unwrap();
         // SAFETY: (1) the view lends no references.

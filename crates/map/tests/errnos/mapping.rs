@@ -4,7 +4,7 @@ use crate::child::{become_nobody, is_root, limit};
 use crate::kernel::may_change_system;
 use crate::memory::{HUGE, PAGE, file_of};
 use crate::{Case, Outcome, said, skipped};
-use neap_map::{Anon, Errno, Feature, FileMap, HugePage, Kind, Memfd, Operation, Seals};
+use neap_map::{Anon, Device, Errno, Feature, FileMap, HugePage, Kind, Memfd, Operation, Seals};
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -219,10 +219,15 @@ pub(crate) const CASES: &[Case] = cases! {
     "mmap: /proc/self/status", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || {
         map_one(&open("/proc/self/status"))
     };
-    "mmap: /dev/null", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || map_one(&open("/dev/null"));
+    "mmap: /dev/null", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || {
+        said(Device::of(&open("/dev/null"), 0..PAGE as u64).map())
+    };
+    "mmap: a driver's memory as if it were a file", None, Kind::DeviceMemory, MAP, 0..0, || {
+        map_one(&open("/dev/zero"))
+    };
     "mmap: /dev/ptmx, a terminal", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || {
         match File::open("/dev/ptmx") {
-            Ok(terminal) => map_one(&terminal),
+            Ok(terminal) => said(Device::of(&terminal, 0..PAGE as u64).map()),
             Err(_) => skipped("no terminals here"),
         }
     };
