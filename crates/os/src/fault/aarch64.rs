@@ -139,7 +139,7 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "mov x0, xzr",
         "mov x1, xzr",
         "ret",
-        site!("20b", "29b", "30f"),
+        site!("20b", "29b", "30f", of "{whole}"),
         "30:",
         "mov x3, xzr",
         "32:",
@@ -154,6 +154,7 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "mov x0, x2",
         "mov x1, x3",
         "ret",
-        site!("32b", "31b", "31b"),
+        site!("32b", "31b", "31b", of "{whole}"),
+        whole = sym copy_bytes,
     )
 }

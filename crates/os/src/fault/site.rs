@@ -18,13 +18,22 @@ use arch::{CAUSE, FIRST_REGISTER, PC, TRAP};
 use core::ffi::c_void;
 use core::ptr::with_exposed_provenance;
 
-/// An entry for the instructions from label `$start` up to `$end`, which go on at `$target`. SHF_GNU_RETAIN
-/// ("R") keeps it under --gc-sections, which sees no reference to it.
+/// An entry for the instructions from label `$start` up to `$end`, which go on at `$target`. Without a
+/// `$function` it is kept whatever refers to it (SHF_GNU_RETAIN, "R"): --gc-sections sees no reference. With
+/// the symbol of a naked function, which the compiler never drops by itself, it goes where that one goes
+/// (SHF_LINK_ORDER, "o").
 macro_rules! site {
     ($start:literal, $end:literal, $target:literal) => {
+        site!(@"\"aR\", %progbits", $start, $end, $target)
+    };
+    ($start:literal, $end:literal, $target:literal, of $function:literal) => {
+        site!(@concat!("\"ao\", %progbits, ", $function), $start, $end, $target)
+    };
+    (@$flags:expr, $start:literal, $end:literal, $target:literal) => {
         concat!(
-            ".pushsection neap_fixups, \"aR\", %progbits\n",
-            ".balign 4\n",
+            ".pushsection neap_fixups, ",
+            $flags,
+            "\n.balign 4\n",
             ".4byte ",
             $start,
             " - .\n.4byte ",

@@ -271,7 +271,7 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         rows!("vmovdqu64", "vmovdqa64", 64, ["zmm16" "zmm17" "zmm18" "zmm19"]),
         whole!(),
         "29:",
-        site!("20b", "29b", "32f"),
+        site!("20b", "29b", "32f", of "{whole}"),
         // Where a fault among the vectors goes on. AVX-512 implies AVX2: only one of them leaves state.
         "32:",
         "cmp byte ptr [rip + {width}], 32",
@@ -284,8 +284,9 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "31:",
         "mov rax, rcx",
         "ret",
-        site!("33b", "31b", "31b"),
+        site!("33b", "31b", "31b", of "{whole}"),
         string = sym STRING,
+        whole = sym copy_bytes,
         width = sym WIDTH,
     )
 }
