@@ -26,11 +26,13 @@ macro_rules! load {
             // SAFETY: reads the word (1), or goes on behind the load with `cause` changed.
             unsafe {
                 #[cfg(target_arch = "x86_64")]
-                asm!("2:", $x86_64, "3:", site!("2b", "3b", "3b"), from = in(reg) from, value = out(reg) value,
-                    inout("rdx") 0u64 => cause, options(nostack, readonly, preserves_flags));
+                asm!("2:", $x86_64, "3:", site!("2b", "3b", "3b"), from = in(reg) from,
+                    value = out(reg) value, inout("rdx") 0u64 => cause,
+                    options(nostack, readonly, preserves_flags));
                 #[cfg(target_arch = "aarch64")]
-                asm!("2:", $aarch64, "3:", site!("2b", "3b", "3b"), from = in(reg) from, value = out(reg) value,
-                    inout("x3") 0u64 => cause, options(nostack, readonly, preserves_flags));
+                asm!("2:", $aarch64, "3:", site!("2b", "3b", "3b"), from = in(reg) from,
+                    value = out(reg) value, inout("x3") 0u64 => cause,
+                    options(nostack, readonly, preserves_flags));
             }
             // What a narrow load leaves above the word is 0.
             if cause == 0 { Ok(value as $type) } else { Err(fault(cause, 0)) }
@@ -127,7 +129,8 @@ store!(
 macro_rules! modify {
     ($exchange:ident, $add:ident, $type:ty, $cmpxchg:literal, $xadd:literal,
      [$($compare:literal)*], [$($sum:literal)*]) => {
-        /// Stores `new` where `old` is. `Ok(Ok(old))` says that it did; `Ok(Err(now))` what was there instead.
+        /// Stores `new` where `old` is. `Ok(Ok(old))` says that it did, `Ok(Err(now))` what was there
+        /// instead.
         ///
         /// # Errors
         /// What the kernel raised, at the word's first byte. It has not been changed.
@@ -136,7 +139,11 @@ macro_rules! modify {
         /// 1. Each byte of the word faults or may be read and written. Others change it by atomic
         ///    accesses of this size only.
         #[inline]
-        pub unsafe fn $exchange(at: *mut $type, old: $type, new: $type) -> Result<Result<$type, $type>, Fault> {
+        pub unsafe fn $exchange(
+            at: *mut $type,
+            old: $type,
+            new: $type,
+        ) -> Result<Result<$type, $type>, Fault> {
             let (now, cause): ($type, u64);
             // SAFETY: changes the word (1), or goes on behind with `cause` changed.
             unsafe {
@@ -185,7 +192,8 @@ modify!(
     compare_exchange_u32, fetch_add_u32, u32,
     "lock cmpxchg dword ptr [{at}], {new:e}",
     "lock xadd dword ptr [{at}], {value:e}",
-    ["ldaxr {now:w}, [{at}]" "cmp {now:w}, {old:w}" "b.ne 3f" "stlxr {failed:w}, {new:w}, [{at}]" "cbnz {failed:w}, 2b"],
+    ["ldaxr {now:w}, [{at}]" "cmp {now:w}, {old:w}" "b.ne 3f"
+     "stlxr {failed:w}, {new:w}, [{at}]" "cbnz {failed:w}, 2b"],
     ["ldaxr {before:w}, [{at}]" "add {after:w}, {before:w}, {value:w}" "stlxr {failed:w}, {after:w}, [{at}]"
      "cbnz {failed:w}, 2b"]
 );
@@ -193,7 +201,8 @@ modify!(
     compare_exchange_u64, fetch_add_u64, u64,
     "lock cmpxchg qword ptr [{at}], {new:r}",
     "lock xadd qword ptr [{at}], {value:r}",
-    ["ldaxr {now:x}, [{at}]" "cmp {now:x}, {old:x}" "b.ne 3f" "stlxr {failed:w}, {new:x}, [{at}]" "cbnz {failed:w}, 2b"],
+    ["ldaxr {now:x}, [{at}]" "cmp {now:x}, {old:x}" "b.ne 3f"
+     "stlxr {failed:w}, {new:x}, [{at}]" "cbnz {failed:w}, 2b"],
     ["ldaxr {before:x}, [{at}]" "add {after:x}, {before:x}, {value:x}" "stlxr {failed:w}, {after:x}, [{at}]"
      "cbnz {failed:w}, 2b"]
 );

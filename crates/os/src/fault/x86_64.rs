@@ -57,7 +57,7 @@ pub(super) struct Outcome {
 
 /// Bytes of the vectors that copies use: 16 until [`measure`] has seen that wider ones work.
 static WIDTH: AtomicU8 = AtomicU8::new(16);
-/// Bytes from which on a copy is one `rep movsb`.
+/// Bytes from which on a copy that needs more than eight vectors is one `rep movsb`.
 static STRING: AtomicUsize = AtomicUsize::new(2048);
 
 /// The widest vectors that this machine copies well with.
@@ -220,16 +220,16 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         whole!(),
         ".p2align 4",
         "25:",
-        "cmp rdx, qword ptr [rip + {string}]",
-        "jae 30f",
         "cmp byte ptr [rip + {width}], 32",
-        "je 26f",
         "ja 27f",
+        "je 26f",
         "cmp rdx, 128",
         "ja 5f",
         ends!("movups", 16, ["xmm0" 0 "xmm1" 1 "xmm2" 2 "xmm3" 3], ["xmm4" 4 "xmm5" 3 "xmm6" 2 "xmm7" 1]),
         whole!(),
         "5:",
+        "cmp rdx, qword ptr [rip + {string}]",
+        "jae 30f",
         rows!("movups", "movaps", 16, ["xmm0" "xmm1" "xmm2" "xmm3"]),
         whole!(),
         ".p2align 4",
@@ -246,6 +246,8 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "vzeroupper",
         whole!(),
         "7:",
+        "cmp rdx, qword ptr [rip + {string}]",
+        "jae 30f",
         rows!("vmovdqu", "vmovdqa", 32, ["ymm0" "ymm1" "ymm2" "ymm3"]),
         "vzeroupper",
         whole!(),
@@ -268,6 +270,8 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
             ["zmm20" 4 "zmm21" 3 "zmm22" 2 "zmm23" 1]),
         whole!(),
         "8:",
+        "cmp rdx, qword ptr [rip + {string}]",
+        "jae 30f",
         rows!("vmovdqu64", "vmovdqa64", 64, ["zmm16" "zmm17" "zmm18" "zmm19"]),
         whole!(),
         "29:",

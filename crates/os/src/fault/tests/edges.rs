@@ -3,7 +3,9 @@
 
 use super::{PAGE, at, fault, truncated};
 use crate::child::in_child;
-use crate::fault::{Fault, Signal, arch, copy, install};
+#[cfg(target_arch = "x86_64")]
+use crate::fault::arch;
+use crate::fault::{Signal, copy, install};
 use crate::linux::Linux;
 use crate::syscall::{Call, syscall3};
 use crate::unit::{Bytes, Span};
@@ -24,7 +26,7 @@ fn in_each_way(body: impl Fn()) {
             eprintln!("skipped: copies by vectors of {width} bytes, which this machine lacks");
             continue;
         }
-        for string in [65, 2048, usize::MAX] {
+        for string in [0, 2048, usize::MAX] {
             in_child(|| {
                 install(Signal::Bus).unwrap();
                 install(Signal::Segv).unwrap();
@@ -120,9 +122,14 @@ fn edges() -> Vec<Edge> {
         segv(gone.base() + 2 * PAGE, 1),
     ];
     let guarded = Linux.map(Bytes(4 * PAGE)).unwrap();
-    let guard_install = 102;
     // SAFETY: (1) the pages are the test's, touched by guarded copies only.
-    match unsafe { syscall3(Call::MADVISE, guarded.base() + 2 * PAGE, PAGE, guard_install) } {
+    let advise = |advice| unsafe { syscall3(Call::MADVISE, guarded.base() + 2 * PAGE, PAGE, advice) };
+    let (guard_install, unknown) = (102, 0x7fff_ffff);
+    if advise(unknown).is_ok() {
+        eprintln!("skipped: guard pages: any advice is taken here, as emulators do");
+        return all;
+    }
+    match advise(guard_install) {
         Ok(_) => all.push(segv(guarded.base() + 2 * PAGE, 1)),
         Err(error) => eprintln!("skipped: guard pages: {error:?} (Linux 6.13)"),
     }
@@ -224,7 +231,7 @@ fn an_address_that_is_none_is_a_fault() {
         let nowhere = at(0x8000_0000_0000_0000);
         for len in LENGTHS {
             // SAFETY: (1, 2) the address faults.
-            let outcome: Result<(), Fault> = unsafe { copy(nowhere, pattern(len).as_mut_ptr(), Bytes(len)) };
+            let outcome = unsafe { copy(nowhere, pattern(len).as_mut_ptr(), Bytes(len)) };
             assert_eq!(outcome, fault(0, Signal::Segv, 128));
         }
     });
