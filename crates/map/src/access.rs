@@ -1,11 +1,12 @@
 //! `copy_out`, `copy_in`: every touch of memory that may fault.
 //!
-//! Owns the choice of means. What a fault means is found after it, in [`crate::backing`]. The first access installs neap-os's handler for SIGBUS and SIGSEGV, which knows
-//! its own copy routine and passes every other fault on; a program that wants no handler says so with
-//! [`use_means`] before, and is served by system calls, which are slower. Never forms a reference to
-//! volatile memory. Works in every thread and on both sides of a fork; while a thread blocks SIGBUS or
-//! SIGSEGV, or once another handler was installed that does not pass faults on, a fault kills the process as
-//! it would without this library: [`Means::SystemCalls`] has no such limit.
+//! Owns the choice of means. What a fault means is found after it, in [`crate::backing`]. The first access
+//! installs neap-os's handler for SIGBUS and SIGSEGV, which knows its own copy routine and passes every other
+//! fault on; a program that wants no handler says so with [`use_means`] before, and is served by system
+//! calls, which are slower. Never forms a reference to volatile memory. Works in every thread and on both
+//! sides of a fork; while a thread blocks SIGBUS or SIGSEGV, or once another handler was installed that does
+//! not pass faults on, a fault kills the process as it would without this library: [`Means::SystemCalls`] has
+//! no such limit.
 #![allow(unsafe_code)]
 
 use crate::backing;
@@ -19,6 +20,7 @@ use neap_os::fault::{self, Fault, Signal};
 use neap_os::transfer;
 use neap_os::unit::{Bytes, Span};
 use std::sync::atomic::{AtomicU8, Ordering};
+use zerocopy::FromBytes;
 
 /// How memory that may fault is accessed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +60,8 @@ pub fn use_means(means: Means) -> Result<(), Error> {
 }
 
 /// Whether a fault of this thread in this crate's routines becomes an error at this moment, as far as the
-/// process's actions and the thread's mask say: nobody has replaced the handler, and the thread blocks neither
-/// SIGBUS nor SIGSEGV. Makes three system calls, so it is for diagnosis, not for every access.
+/// process's actions and the thread's mask say: nobody has replaced the handler, and the thread blocks
+/// neither SIGBUS nor SIGSEGV. Makes three system calls, so it is for diagnosis, not for every access.
 #[must_use]
 pub fn is_caught() -> bool {
     if MEANS.load(Ordering::Acquire) == SYSTEM_CALLS {
@@ -79,7 +81,9 @@ fn is_blocked() -> bool {
     }
 }
 
-fn has_handler() -> bool {
+/// Whether faults are turned into errors by the handler; the first call decides.
+#[inline]
+pub(crate) fn has_handler() -> bool {
     match MEANS.load(Ordering::Acquire) {
         HANDLER => true,
         SYSTEM_CALLS => false,
@@ -95,7 +99,7 @@ fn decide() -> bool {
 
 /// A fault of an access to `len` bytes from `base` on.
 #[cold]
-fn of_fault(operation: Operation, fault: Fault, base: usize, len: usize) -> Error {
+pub(crate) fn of_fault(operation: Operation, fault: Fault, base: usize, len: usize) -> Error {
     const MAPERR: i32 = 1;
     const MEMORY_ERRORS: [i32; 2] = [4, 5];
     let done = fault.offset.0;
@@ -166,6 +170,62 @@ pub(crate) unsafe fn copy_in(from: &[u8], to: *mut u8) -> Result<(), Error> {
         // SAFETY: (1) the bytes are an area's own (1), and no reference to them lives (2).
         unsafe { transfer::write_self(to.addr() + done, &from[done..]) }
     })
+}
+
+/// Loads a value of 1, 2, 4 or 8 bytes that lies at a multiple of its size in one instruction. `None`: it is
+/// no such value, or there is no handler.
+///
+/// # Safety
+/// 1. As [`copy_out`], of the value's bytes.
+#[inline]
+pub(crate) unsafe fn load_word<T: FromBytes>(from: *const u8) -> Option<Result<T, Error>> {
+    let size = size_of::<T>();
+    if !matches!(size, 1 | 2 | 4 | 8) || !from.addr().is_multiple_of(size) || !has_handler() {
+        return None;
+    }
+    // SAFETY: (1) the word's bytes are an area's own or fault (1).
+    let word = unsafe {
+        match size {
+            1 => fault::load_u8(from).map(u64::from),
+            2 => fault::load_u16(from.cast()).map(u64::from),
+            4 => fault::load_u32(from.cast()).map(u64::from),
+            _ => fault::load_u64(from.cast()),
+        }
+    };
+    // The first bytes of the wider word, as both architectures are little-endian.
+    const { assert!(cfg!(target_endian = "little")) };
+    match word {
+        Ok(word) => T::read_from_prefix(&word.to_le_bytes())
+            .ok()
+            .map(|(value, _)| Ok(value)),
+        Err(fault) => Some(Err(of_fault(Operation::Read, fault, from.addr(), size))),
+    }
+}
+
+/// Stores such a value in one instruction.
+///
+/// # Safety
+/// 1. As [`copy_in`], of the value's bytes.
+/// 2. As there.
+#[inline]
+pub(crate) unsafe fn store_word(from: &[u8], to: *mut u8) -> Option<Result<(), Error>> {
+    let size = from.len();
+    if !matches!(size, 1 | 2 | 4 | 8) || !to.addr().is_multiple_of(size) || !has_handler() {
+        return None;
+    }
+    // SAFETY: (1) the word's bytes are an area's own or fault (1), and nobody refers to them (2).
+    let outcome = unsafe {
+        match *from {
+            [a] => fault::store_u8(to, a),
+            [a, b] => fault::store_u16(to.cast(), u16::from_le_bytes([a, b])),
+            [a, b, c, d] => fault::store_u32(to.cast(), u32::from_le_bytes([a, b, c, d])),
+            [a, b, c, d, e, f, g, h] => {
+                fault::store_u64(to.cast(), u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+            }
+            _ => return None,
+        }
+    };
+    Some(outcome.map_err(|fault| of_fault(Operation::Write, fault, to.addr(), size)))
 }
 
 /// Copies between two parts of areas that may both fault. What the error's range starts at is the first byte

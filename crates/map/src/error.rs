@@ -58,6 +58,8 @@ pub enum Feature {
     Allocate,
     /// Files without a name (`O_TMPFILE`) on this file system.
     UnnamedFile,
+    /// Atomic accesses without the fault handler.
+    Atomics,
     /// Robust futex lists laid out as this C library's are not.
     RobustList,
 }
@@ -90,6 +92,7 @@ impl Feature {
             Feature::PunchHole => "holes on this file system",
             Feature::Allocate => "fallocate on this file system",
             Feature::UnnamedFile => "O_TMPFILE on this file system",
+            Feature::Atomics => "an atomic access by system calls (it takes the fault handler)",
             Feature::RobustList => "a C library with glibc's layout of robust mutexes",
         }
     }

@@ -44,6 +44,8 @@ mod stable;
 
 mod volatile;
 
+mod atomic;
+
 mod scan;
 
 pub mod huge;
@@ -125,6 +127,7 @@ mod leased;
 
 pub use anon::{Anon, AnonKind, Droppable, Populate, Private, Shared};
 pub use area::Guards;
+pub use atomic::Word;
 pub use device::{Device, DeviceRequest};
 pub use error::{Error, Feature, Kind, Refused};
 pub use file::{FileMap, Reading, Writing};

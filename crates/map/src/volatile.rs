@@ -57,8 +57,8 @@ impl<V: CopyOut> Map<V> {
     /// [`Kind::OutOfRange`]; [`Kind::FileTooShort`]: the file was cut short; [`Kind::StorageFull`]: a file
     /// system in memory has no page left for a hole; [`Kind::HugePoolEmpty`]; [`Kind::Io`];
     /// [`Kind::PageUnavailable`] where the cause cannot be told; [`Kind::Inaccessible`] over a guard,
-    /// [`Kind::NotMapped`], [`Kind::HardwareFailure`]. The error's range starts at the first byte that was not
-    /// copied; the bytes before it were.
+    /// [`Kind::NotMapped`], [`Kind::HardwareFailure`]. The error's range starts at the first byte that was
+    /// not copied; the bytes before it were.
     #[inline]
     pub fn read_at(&self, offset: usize, to: &mut [u8]) -> Result<(), Error> {
         let bytes = self.part(Operation::Read, offset, to.len())?;
@@ -67,12 +67,18 @@ impl<V: CopyOut> Map<V> {
             .map_err(|error| within(error, offset, to.len()))
     }
 
-    /// Copies a value of a type that any bytes make. It need not be aligned.
+    /// Copies a value of a type that any bytes make. It need not be aligned; one of 1, 2, 4 or 8 bytes that
+    /// is, is loaded in one step, so that it is not a mixture.
     ///
     /// # Errors
     /// As [`Map::read_at`].
     #[inline]
     pub fn read<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T, Error> {
+        let bytes = self.part(Operation::Read, offset, size_of::<T>())?;
+        // SAFETY: (1) the bytes lie in the area, checked by `part`.
+        if let Some(answer) = unsafe { access::load_word(self.area().as_ptr().add(bytes.start)) } {
+            return answer.map_err(|error| within(error, offset, bytes.len()));
+        }
         let mut value = T::new_zeroed();
         self.read_at(offset, value.as_mut_bytes())?;
         Ok(value)
@@ -139,13 +145,19 @@ impl<V: CopyIn> Map<V> {
             .map_err(|error| within(error, offset, from.len()))
     }
 
-    /// Copies a value in. The offset need not be aligned.
+    /// Copies a value in. It need not be aligned; one of 1, 2, 4 or 8 bytes that is, is stored in one step.
     ///
     /// # Errors
     /// As [`Map::write_at`].
     #[inline]
     pub fn write<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<(), Error> {
-        self.write_at(offset, value.as_bytes())
+        let bytes = self.part(Operation::Write, offset, size_of::<T>())?;
+        // SAFETY: (1) the bytes lie in the area, checked by `part`; (2) this view lends no reference.
+        let answer = unsafe { access::store_word(value.as_bytes(), self.area().as_ptr().add(bytes.start)) };
+        match answer {
+            Some(answer) => answer.map_err(|error| within(error, offset, bytes.len())),
+            None => self.write_at(offset, value.as_bytes()),
+        }
     }
 
     /// Copies values in, one behind the other.
@@ -193,8 +205,8 @@ impl<V: CopyIn> Map<V> {
         if first.abs_diff(second) < from.len() {
             return self.copy_overlapping(to.start, from);
         }
-        // SAFETY: (1) both lie in their areas, checked above, and do not overlap, checked above; (2) this view
-        // lends no reference.
+        // SAFETY: (1) both lie in their areas, checked above, and do not overlap, checked above; (2) this
+        // view lends no reference.
         unsafe {
             access::copy_across(
                 source.area().as_ptr().add(from.start),
