@@ -5,11 +5,12 @@
 //! rounded, split or cached. Order against other accesses is made by [`std::sync::atomic::fence`]. Never
 //! forms a reference.
 //!
-//! An access to a page that the driver has taken away is a signal: registers are not read by a copy that
-//! could be resumed. Which calls a mapping allows is the driver's choice: many refuse copy-on-write or
+//! An access to a page that the driver has taken away is an error, as the instruction is guarded; with
+//! [`Means::SystemCalls`](crate::Means) it is a signal, because the kernel's copies have no width. Which calls a mapping allows is the driver's choice: many refuse copy-on-write or
 //! unmapping a part.
 #![allow(unsafe_code)]
 
+use crate::access;
 use crate::area::Area;
 use crate::error::{Error, Kind, Refused};
 use crate::file::{Reading, Writing};
@@ -145,12 +146,16 @@ macro_rules! loads {
         /// One load of this width, in the machine's byte order.
         ///
         /// # Errors
-        /// [`Kind::OutOfRange`]; [`Kind::Misaligned`]: the offset is not a multiple of the width.
+        /// [`Kind::OutOfRange`]; [`Kind::Misaligned`]: the offset is not a multiple of the width;
+        /// [`Kind::PageUnavailable`], [`Kind::NotMapped`]: the driver has taken the page away.
         pub fn $name(&self, offset: usize) -> Result<$type, Error> {
             let place = self.place::<$type>(Operation::Read, offset)?;
-            // SAFETY: inside the area and aligned, by `place`; mapped for reading as long as it lives. No
-            // reference to it exists, and a volatile access may be of memory that is not Rust's.
-            Ok(unsafe { place.read_volatile() })
+            // SAFETY: (1) inside the area and aligned, by `place`; no reference to it exists.
+            match unsafe { access::load_word::<$type>(place.cast()) } {
+                Some(outcome) => outcome.map_err(|error| error.at(offset as u64, size_of::<$type>() as u64)),
+                // SAFETY: as above, mapped for reading; a volatile access may be of memory that is not Rust's.
+                None => Ok(unsafe { place.read_volatile() }),
+            }
         }
     )*};
 }
@@ -160,14 +165,20 @@ macro_rules! stores {
         /// One store of this width, in the machine's byte order.
         ///
         /// # Errors
-        /// [`Kind::OutOfRange`]; [`Kind::Misaligned`]: the offset is not a multiple of the width.
+        /// [`Kind::OutOfRange`]; [`Kind::Misaligned`]: the offset is not a multiple of the width;
+        /// [`Kind::PageUnavailable`], [`Kind::NotMapped`]: the driver has taken the page away.
         pub fn $name(&self, offset: usize, value: $type) -> Result<(), Error> {
             let place = self.place::<$type>(Operation::Write, offset)?;
-            // SAFETY: inside the area and aligned, by `place`; mapped for writing as long as it lives. No
-            // reference to it exists, and what the store does beyond it is harmless, as `writable` (1) was
-            // promised.
-            unsafe { place.write_volatile(value) };
-            Ok(())
+            // SAFETY: (1) inside the area and aligned, by `place`; (2) no reference to it exists. What the
+            // store does beyond it is harmless, as `writable` (1) was promised.
+            match unsafe { access::store_word(&value.to_ne_bytes(), place.cast()) } {
+                Some(outcome) => outcome.map_err(|error| error.at(offset as u64, size_of::<$type>() as u64)),
+                None => {
+                    // SAFETY: as above, mapped for writing.
+                    unsafe { place.write_volatile(value) };
+                    Ok(())
+                }
+            }
         }
     )*};
 }

@@ -171,6 +171,9 @@ const ABSENT: u32 = 0;
 const BUSY: u32 = 1;
 const INSTALLED: u32 = 2;
 
+/// How often somebody who is busy is waited for, a millisecond each time.
+const PATIENCE: u32 = 50;
+
 impl State {
     const fn new() -> State {
         State {
@@ -202,7 +205,9 @@ fn query(signal: Signal) -> Option<Action> {
 /// `EINVAL`: the C library or a sandbox refused.
 pub fn install(signal: Signal) -> Result<(), Errno> {
     let state = signal.state();
-    loop {
+    // Who is busy may live in another process: this one was forked meanwhile. So nobody waits for long, and
+    // what is done twice is done once.
+    for _ in 0..PATIENCE {
         match state
             .stage
             .compare_exchange(ABSENT, BUSY, Ordering::Acquire, Ordering::Acquire)
@@ -224,6 +229,9 @@ fn replace(signal: Signal) -> Result<(), Errno> {
     let state = signal.state();
     // Known before ours is in place: a fault in another thread may need it at once.
     let old = query(signal).ok_or(Errno::EINVAL)?;
+    if old.handler == own_handler() {
+        return Ok(());
+    }
     state.old_flags.store(old.flags, Ordering::Relaxed);
     state.old_handler.store(old.handler, Ordering::Release);
     let flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
