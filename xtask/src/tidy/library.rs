@@ -33,6 +33,8 @@ struct Facts {
     soname: Option<String>,
     needed: Vec<String>,
     text_relocations: bool,
+    /// The heap installs no handler, so guarded accesses (neap_os::fault) would not be guarded.
+    guarded_accesses: bool,
 }
 
 impl Facts {
@@ -53,6 +55,7 @@ impl Facts {
             soname: None,
             needed: Vec::new(),
             text_relocations: false,
+            guarded_accesses: file.section_by_name("neap_fixups").is_some(),
         };
         let sections = header.sections(endian, bytes)?;
         let Some((entries, link)) = sections.dynamic(endian, bytes)? else {
@@ -91,6 +94,9 @@ impl Facts {
         }
         if self.text_relocations {
             findings.push("libneap.so: has text relocations".to_owned());
+        }
+        if self.guarded_accesses {
+            findings.push("libneap.so: has guarded accesses, section neap_fixups".to_owned());
         }
         let known = |n: &String| n.starts_with("libc.so.") || n.starts_with("ld-linux");
         for needed in self.needed.iter().filter(|n| !known(n)) {
