@@ -124,7 +124,7 @@ macro_rules! ends {
 }
 
 /// Stores one vector, advances to the next multiple of its size in the destination (rax is scratch), then
-/// copies four vectors at a time and the last four, which may overlap. For more than four vectors.
+/// copies four vectors at a time and the last four, which may overlap. For more than eight vectors.
 macro_rules! rows {
     ($mov:literal, $aligned:literal, $size:literal, [$a:literal $b:literal $c:literal $d:literal]) => {
         concat!(
@@ -138,8 +138,6 @@ macro_rules! rows {
             "add rcx, rax\n",
             ".p2align 5\n",
             "3:\n",
-            "cmp rcx, ", $size, " * 4\n",
-            "jbe 4f\n",
             $mov, " ", $a, ", [rsi]\n",
             $mov, " ", $b, ", [rsi + ", $size, "]\n",
             $mov, " ", $c, ", [rsi + ", $size, " * 2]\n",
@@ -151,8 +149,8 @@ macro_rules! rows {
             "add rsi, ", $size, " * 4\n",
             "add rdi, ", $size, " * 4\n",
             "sub rcx, ", $size, " * 4\n",
-            "jmp 3b\n",
-            "4:\n",
+            "cmp rcx, ", $size, " * 4\n",
+            "ja 3b\n",
             ends!($mov, $size, [], [$a 4 $b 3 $c 2 $d 1]),
         )
     };
@@ -172,7 +170,7 @@ macro_rules! whole {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: usize) -> Outcome {
     // rdx and rax are scratch until the end; a fault from 20 to 29 goes on at 30, one in the string
-    // instruction at 31. Labels 3 and 4 belong to the loops.
+    // instruction at 31. Label 3 belongs to the loops.
     naked_asm!(
         ".p2align 6",
         "20:",
@@ -218,7 +216,7 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "mov [rdi + rcx - 1], r9b",
         "28:",
         whole!(),
-        ".p2align 4",
+        ".p2align 5",
         "25:",
         "cmp byte ptr [rip + {width}], 32",
         "ja 27f",
@@ -232,7 +230,7 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "jae 30f",
         rows!("movups", "movaps", 16, ["xmm0" "xmm1" "xmm2" "xmm3"]),
         whole!(),
-        ".p2align 4",
+        ".p2align 6",
         "26:",
         "cmp rdx, 128",
         "ja 6f",
@@ -252,7 +250,7 @@ pub(super) unsafe extern "C" fn copy_bytes(to: *mut u8, from: *const u8, len: us
         "vzeroupper",
         whole!(),
         // From zmm16 on, vectors leave no state behind that vzeroupper would have to clear.
-        ".p2align 4",
+        ".p2align 6",
         "27:",
         "cmp rdx, 128",
         "ja 6f",
