@@ -10,9 +10,11 @@ mod counter;
 mod growth;
 mod input;
 mod random;
+mod ring;
 mod scan;
 mod text;
 pub(crate) mod verb;
+mod window;
 
 use contest::Contest;
 use input::Input;
@@ -32,6 +34,8 @@ fn contests(input: &Input) -> Result<Vec<Contest>, String> {
     contests.extend(scan::contests(input)?);
     contests.extend(random::contests(input)?);
     contests.extend(copy::contests(input)?);
+    contests.extend(window::contests(input)?);
+    contests.extend(ring::contests(input));
     contests.extend(growth::contests(input)?);
     contests.extend(counter::contests(input)?);
     contests.extend(cost::contests(input)?);
