@@ -151,3 +151,8 @@ pub use shm::{NewOwner, Origin, Reaped, Shm, ShmRequest, ShmStat};
 pub use snapshot::{Snapshot, Taken};
 pub use stack::Stack;
 pub use window::{Window, WindowStatistics};
+
+/// The examples of the guide, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/mapping.md")]
+struct Guide;
