@@ -155,7 +155,7 @@ fn close(tally: &Tally, skipped: &PathBuf, broken: &[String]) -> Outcome {
     for line in &lines {
         println!("skipped: {line}");
     }
-    let mut tests: Vec<&str> = lines.iter().filter_map(|l| l.split(':').next()).collect();
+    let mut tests: Vec<&str> = lines.iter().filter_map(|l| l.split(": ").next()).collect();
     tests.dedup();
     let failed = tally.failed + broken.len();
     let skips = tests.len() + tally.ignored;

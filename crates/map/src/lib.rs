@@ -16,6 +16,9 @@
 #![allow(clippy::result_large_err)]
 
 #[cfg(test)]
+mod skip;
+
+#[cfg(test)]
 mod child;
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ mod tests {
         in_child(|| {
             if let Err(error) = lock_all(Mappings::All, When::OnFault) {
                 assert_eq!(error.kind(), Kind::MemlockLimit);
-                return eprintln!("skipped: {error}");
+                return crate::skip::skip(format_args!("{error}"));
             }
             let map = Anon::private(8 * 4096).map().unwrap();
             assert!(smaps::at(map.as_ptr()).unwrap().has("lo"));

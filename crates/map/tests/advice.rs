@@ -4,6 +4,8 @@
 mod child;
 mod kernel;
 mod memory;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use child::{End, end, in_child, start};
 use kernel::{bytes, has_flag, may_change_system, skip};

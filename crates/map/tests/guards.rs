@@ -5,6 +5,8 @@
 mod child;
 mod kernel;
 mod memory;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use child::{End, end, in_child, start};
 use kernel::{has_flag, skip};

@@ -7,6 +7,8 @@
 mod child;
 mod kernel;
 mod memory;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use child::{End, end, start};
 use memory::{PAGE, apart, file_of};

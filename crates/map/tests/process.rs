@@ -4,6 +4,8 @@
 mod child;
 mod kernel;
 mod memory;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use child::{End, end, in_child, start};
 use kernel::{bytes, bytes_of, skip};

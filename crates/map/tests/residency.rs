@@ -3,6 +3,8 @@
 
 mod child;
 mod kernel;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use child::{as_nobody, in_child, is_root};
 use kernel::skip;

@@ -4,6 +4,8 @@
 
 #[path = "sync_kill/process.rs"]
 mod process;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use neap_map::sync::{Barrier, Common, Error, Permits, Semaphore};
 use process::{end_of, fork, kill};
@@ -49,7 +51,7 @@ fn on_an_older_kernel(body: impl FnOnce()) -> libc::pid_t {
         if forbid_waitv() {
             body();
         } else {
-            eprintln!("skipped: no seccomp filters here");
+            crate::skip::skip(format_args!("no seccomp filters here"));
         }
     })
 }

@@ -52,3 +52,15 @@ pub(crate) fn limit(resource: usize, value: u64) {
     // SAFETY: (1) prlimit64 reads two u64 and limits the child that calls it.
     unsafe { syscall4(Call::PRLIMIT64, 0, resource, address, 0) }.unwrap();
 }
+
+/// Says that this test cannot be made here, also in the list that `cargo xtask test` prints. Not by `eprintln!`
+/// alone: the test runner keeps that to itself.
+pub(crate) fn skip(why: impl std::fmt::Display) {
+    let thread = std::thread::current();
+    let line = std::format!("neap-os::{}: {why}\n", thread.name().unwrap_or("a test"));
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), std::format!("skipped: {line}").as_bytes());
+    if let Some(list) = std::env::var_os("NEAP_TEST_SKIPPED") {
+        let list = std::fs::OpenOptions::new().create(true).append(true).open(list);
+        let _ = list.and_then(|mut list| std::io::Write::write_all(&mut list, line.as_bytes()));
+    }
+}

@@ -327,7 +327,9 @@ mod tests {
         let words = [const { AtomicU32::new(0) }; 3];
         let watch = |expected: u32| words.each_ref().map(|w| Watch::new(w, expected));
         match wait_any_until(&watch(1), None) {
-            Err(Errno::ENOSYS) => return std::eprintln!("skipped: no futex_waitv(2) before Linux 5.16"),
+            Err(Errno::ENOSYS) => {
+                return crate::child::skip(format_args!("no futex_waitv(2) before Linux 5.16"));
+            }
             outcome => assert_eq!(outcome, Err(Errno::EAGAIN)),
         }
         assert_eq!(wait_any_until(&[], None), Err(Errno::EINVAL));

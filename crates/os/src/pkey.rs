@@ -210,7 +210,7 @@ mod tests {
     /// Runs `body` in a child with a key and a page that carries it, or says that there are none.
     fn with_key(body: impl FnOnce(Key, Span)) {
         if !machine_has_keys() {
-            return std::eprintln!("skipped: no protection keys (ospke) on this processor");
+            return crate::child::skip(format_args!("no protection keys (ospke) on this processor"));
         }
         in_child(|| {
             let key = alloc(Rights::All).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_machine_without_keys_says_so_everywhere() {
         if machine_has_keys() {
-            return std::eprintln!("skipped: this processor has protection keys");
+            return crate::child::skip(format_args!("this processor has protection keys"));
         }
         let none = alloc(Rights::All);
         assert!(
@@ -358,7 +358,7 @@ mod tests {
         unsafe {
             let unsupported = protect(page, read_write(), Key(15)) == Err(Errno::ENOSYS);
             if unsupported {
-                std::eprintln!("skipped: a kernel without pkey_mprotect");
+                crate::child::skip(format_args!("a kernel without pkey_mprotect"));
             } else {
                 assert_eq!(protect(page, read_write(), Key(15)), Err(Errno::EINVAL));
                 let odd = Span::new(page.base() + 1, 1).unwrap();

@@ -55,7 +55,7 @@ mod tests {
         let none = Span::new(PAGE, 0).unwrap();
         // SAFETY: (1) an empty span.
         if unsafe { seal(none) } == Err(Errno::ENOSYS) {
-            return std::eprintln!("skipped: no mseal (6.10)");
+            return crate::child::skip(format_args!("no mseal (6.10)"));
         }
         in_child(|| body(Linux.map(Bytes(4 * PAGE)).unwrap()));
     }

@@ -100,7 +100,7 @@ mod tests {
     /// Runs `body` in a child with four pages of ones, or says that the kernel has no such calls.
     fn with_pages(body: impl FnOnce(Span)) {
         if matches!(read_self(1, &mut [0]), Err(Errno::ENOSYS | Errno::EPERM)) {
-            return std::eprintln!("skipped: no process_vm_readv");
+            return crate::child::skip(format_args!("no process_vm_readv"));
         }
         in_child(|| {
             let span = Linux.map(Bytes(4 * PAGE)).unwrap();
@@ -147,7 +147,7 @@ mod tests {
             unsafe { Linux.protect(part(span, 3), Protection::ReadWrite) }.unwrap();
             // SAFETY: as above.
             match unsafe { guard(part(span, 3), Guard::Install) } {
-                Err(errno) => std::eprintln!("skipped: no guards (6.13): {errno}"),
+                Err(errno) => crate::child::skip(format_args!("no guards (6.13): {errno}")),
                 Ok(()) => ends(&mut buffer),
             }
             // SAFETY: as above.
@@ -192,11 +192,11 @@ mod tests {
     fn secret_memory_is_out_of_reach() {
         with_pages(|_| {
             let Ok(secret) = memfd::create_secret() else {
-                return std::eprintln!("skipped: no memfd_secret (5.14)");
+                return crate::child::skip(format_args!("no memfd_secret (5.14)"));
             };
             memfd::set_len(secret, PAGE as u64).unwrap();
             let span = match map_shared(secret, 0, Bytes(PAGE)) {
-                Err(Errno::EAGAIN) => return std::eprintln!("skipped: RLIMIT_MEMLOCK is too low"),
+                Err(Errno::EAGAIN) => return crate::child::skip(format_args!("RLIMIT_MEMLOCK is too low")),
                 mapped => mapped.unwrap(),
             };
             let byte = with_exposed_provenance_mut::<u8>(span.base());
@@ -213,7 +213,7 @@ mod tests {
     fn protection_keys_are_not_looked_at() {
         with_pages(|span| {
             let Ok(key) = pkey::alloc(pkey::Rights::None) else {
-                return std::eprintln!("skipped: no protection keys");
+                return crate::child::skip(format_args!("no protection keys"));
             };
             // SAFETY: (1) the test's page and key; (2) only the kernel reads it from now on.
             unsafe { pkey::protect(part(span, 0), Prot::READ | Prot::WRITE, key) }.unwrap();

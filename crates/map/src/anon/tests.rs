@@ -74,7 +74,9 @@ fn a_stack_has_no_huge_pages() {
     let map = Anon::private(4 * MIB).stack().map().unwrap();
     let entry = smaps::at(map.as_ptr()).unwrap();
     if !entry.has("nh") {
-        return eprintln!("skipped: MAP_STACK means nothing before Linux 6.7 or without huge pages");
+        return crate::skip::skip(format_args!(
+            "MAP_STACK means nothing before Linux 6.7 or without huge pages"
+        ));
     }
     assert!(
         !smaps::at(Anon::private(4 * MIB).map().unwrap().as_ptr())
@@ -96,7 +98,7 @@ fn populating_makes_every_page_now() {
 fn droppable_memory_is_what_the_kernel_says_it_is() {
     let map = match Anon::droppable(MIB).map() {
         Err(error) if error.kind() == Kind::Unsupported(Feature::Droppable) => {
-            return eprintln!("skipped: {error}");
+            return crate::skip::skip(format_args!("{error}"));
         }
         map => map.unwrap(),
     };
@@ -185,10 +187,12 @@ fn with_pool(size: HugePage, count: usize, body: impl FnOnce()) {
     let kib = size.bytes().unwrap().0 / 1024;
     let pool = format!("/sys/kernel/mm/hugepages/hugepages-{kib}kB/nr_hugepages");
     let Ok(before) = std::fs::read_to_string(&pool) else {
-        return eprintln!("skipped: no pool of {kib} KiB pages");
+        return crate::skip::skip(format_args!("no pool of {kib} KiB pages"));
     };
     if std::env::var_os("NEAP_TEST_SYSTEM").is_none() {
-        return eprintln!("skipped: NEAP_TEST_SYSTEM=1 would let the test fill the pool of {kib} KiB pages");
+        return crate::skip::skip(format_args!(
+            "NEAP_TEST_SYSTEM=1 would let the test fill the pool of {kib} KiB pages"
+        ));
     }
     struct Restore(String, String);
     impl Drop for Restore {
@@ -201,7 +205,7 @@ fn with_pool(size: HugePage, count: usize, body: impl FnOnce()) {
     let filled = std::fs::write(&pool, free.to_string()).is_ok()
         && std::fs::read_to_string(&pool).unwrap().trim() == free.to_string();
     if !filled {
-        return eprintln!("skipped: the pool of {kib} KiB pages could not be filled");
+        return crate::skip::skip(format_args!("the pool of {kib} KiB pages could not be filled"));
     }
     body();
 }
@@ -252,13 +256,15 @@ fn huge_pages_come_from_the_pool_or_not_at_all() {
 fn a_huge_page_promised_without_a_pool_is_an_error_of_the_copy() {
     let size = HugePage::MIB_2;
     if !crate::huge::sizes().contains(&size) {
-        return eprintln!("skipped: no huge pages of 2 MiB");
+        return crate::skip::skip(format_args!("no huge pages of 2 MiB"));
     }
     // More pages than the pool can have: some touch fails.
     let map = Anon::shared(1 << 44).huge(size).no_reserve().map().unwrap();
     let free = std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").unwrap();
     if free.trim() != "0" {
-        return eprintln!("skipped: the pool has free pages, which this test would take");
+        return crate::skip::skip(format_args!(
+            "the pool has free pages, which this test would take"
+        ));
     }
     assert_eq!(map.write(0, &1u8).unwrap_err().kind(), Kind::HugePoolEmpty);
 }

@@ -83,7 +83,7 @@ fn the_limit_of_data_is_named_for_private_writable_memory_only() {
 fn more_than_the_machine_has_is_overcommit() {
     let mode = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
     if mode.trim() == "1" {
-        return eprintln!("skipped: vm.overcommit_memory=1 promises everything");
+        return crate::skip::skip(format_args!("vm.overcommit_memory=1 promises everything"));
     }
     let much = 40 << 40;
     assert_eq!(Anon::private(much).map().unwrap_err().kind(), Kind::Overcommit);
@@ -111,7 +111,7 @@ fn the_limit_of_locked_memory_is_named() {
     in_child(|| {
         limit(libc::RLIMIT_MEMLOCK, 64 << 10);
         if !become_user(12_345) {
-            return eprintln!("skipped: only root can become a user without CAP_IPC_LOCK");
+            return crate::skip::skip(format_args!("only root can become a user without CAP_IPC_LOCK"));
         }
         let map = Anon::private(1 << 20).map().unwrap();
         let held = map.lock(..32 << 10, When::Now).unwrap();
@@ -153,11 +153,13 @@ fn low_addresses_are_not_for_everybody_and_address_0_for_nobody() {
     let minimum = std::fs::read_to_string("/proc/sys/vm/mmap_min_addr").unwrap();
     let minimum: usize = minimum.trim().parse().unwrap();
     if minimum <= 4096 {
-        return eprintln!("skipped: vm.mmap_min_addr keeps nobody from more than the first page");
+        return crate::skip::skip(format_args!(
+            "vm.mmap_min_addr keeps nobody from more than the first page"
+        ));
     }
     in_child(|| {
         if !become_user(12_345) {
-            return eprintln!("skipped: only root can become a user without CAP_SYS_RAWIO");
+            return crate::skip::skip(format_args!("only root can become a user without CAP_SYS_RAWIO"));
         }
         let error = Anon::private(4096).at(minimum - 4096).map().unwrap_err();
         assert_eq!(

@@ -175,7 +175,7 @@ fn an_append_only_open_file_cannot_be_mapped_for_writing_where_the_file_is_appen
     };
     named.as_file().set_len(PAGE).unwrap();
     if !append("+a") {
-        return eprintln!("skipped: chattr +a is not possible here");
+        return crate::skip::skip(format_args!("chattr +a is not possible here"));
     }
     let file = File::options().read(true).append(true).open(named.path());
     let outcome = file.map(|file| {
@@ -236,7 +236,7 @@ fn a_noexec_mount_is_named() {
         .filter_map(|line| tempfile::tempfile_in(line.split(' ').nth(1)?).ok())
         .next();
     let Some(file) = file else {
-        return eprintln!("skipped: no noexec mount that can be written");
+        return crate::skip::skip(format_args!("no noexec mount that can be written"));
     };
     file.set_len(PAGE).unwrap();
     assert_eq!(kind_of(FileMap::of(&file).executable().map()), Kind::NoExec);
@@ -278,7 +278,7 @@ fn what_is_not_a_file_is_refused_and_not_touched() {
             Kind::DeviceMemory
         );
     } else {
-        eprintln!("skipped: io_uring is not allowed here");
+        crate::skip::skip(format_args!("io_uring is not allowed here"));
     }
     let zero = File::options().read(true).write(true).open("/dev/zero").unwrap();
     assert_eq!(

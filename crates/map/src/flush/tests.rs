@@ -15,7 +15,7 @@ fn dirty(file: &File) -> Option<(u64, u64)> {
     match count(Fd(file.as_raw_fd()), FileRange::ALL) {
         Ok(counts) => Some((counts.dirty, counts.writeback)),
         Err(errno) => {
-            eprintln!("skipped: cachestat (Linux 6.5) says {errno}");
+            crate::skip::skip(format_args!("cachestat (Linux 6.5) says {errno}"));
             None
         }
     }
@@ -34,7 +34,9 @@ fn stored() -> Option<(File, Map<crate::view::VolatileMut>)> {
     match dirty(&file)? {
         (PAGES, _) => Some((file, map)),
         (some, _) => {
-            eprintln!("skipped: {some} of 1024 pages wait to be written on this file system");
+            crate::skip::skip(format_args!(
+                "{some} of 1024 pages wait to be written on this file system"
+            ));
             None
         }
     }

@@ -277,7 +277,9 @@ fn a_memfd_sealed_against_growth_refuses() {
 fn a_full_file_system_is_an_error_of_the_growth() {
     in_child(|| {
         let Some(folder) = small_file_system() else {
-            return eprintln!("skipped: a_full_file_system_is_an_error_of_the_growth: may not mount a tmpfs");
+            return crate::skip::skip(format_args!(
+                "a_full_file_system_is_an_error_of_the_growth: may not mount a tmpfs"
+            ));
         };
         let file = tempfile::tempfile_in(&folder).unwrap();
         let growable = Growable::open(&file, CAPACITY).unwrap();

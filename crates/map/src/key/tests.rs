@@ -15,7 +15,7 @@ fn key() -> Option<Key> {
         Err(error) => {
             assert!(!has_keys, "{error}");
             assert_eq!(error.kind(), Kind::Unsupported(Feature::ProtectionKeys));
-            eprintln!("skipped: {error}");
+            crate::skip::skip(format_args!("{error}"));
             None
         }
     }

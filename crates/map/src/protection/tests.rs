@@ -65,7 +65,9 @@ fn execute_only_memory_cannot_be_read_where_there_are_keys() {
     {
         assert_eq!(end_of_load(map.as_ptr()), Err(SIGSEGV));
     } else {
-        eprintln!("skipped: without protection keys execute-only memory can be read");
+        crate::skip::skip(format_args!(
+            "without protection keys execute-only memory can be read"
+        ));
     }
     assert_eq!(map.into_owned().unwrap()[0], 0);
 }
@@ -158,7 +160,7 @@ fn a_change_that_fails_half_way_is_undone() {
         map.fill(1);
         let behind = map.split_off(2 * PAGE).unwrap();
         let sealed = match behind.sealed() {
-            Err(refused) => return eprintln!("skipped: {refused}"),
+            Err(refused) => return crate::skip::skip(format_args!("{refused}")),
             Ok(sealed) => sealed,
         };
         let place = sealed.as_ptr();

@@ -93,7 +93,7 @@ fn pages_move_out_and_the_addresses_stay() {
     shared.write(0, &3u8).unwrap();
     match shared.move_out() {
         Ok(other) => assert_eq!((shared.read::<u8>(0), other.read::<u8>(0)), (Ok(3), Ok(3))),
-        Err(error) => eprintln!("skipped: {error}"),
+        Err(error) => crate::skip::skip(format_args!("{error}")),
     }
     assert!(Anon::private(0).map().unwrap().move_out().unwrap().is_empty());
 }
@@ -132,7 +132,7 @@ fn what_is_sealed_neither_grows_nor_moves() {
     in_child(|| {
         let map = match Anon::private(2 * PAGE).map().unwrap().sealed() {
             Ok(map) => map,
-            Err(refused) => return eprintln!("skipped: {refused}"),
+            Err(refused) => return crate::skip::skip(format_args!("{refused}")),
         };
         map.fill(1);
         assert_eq!(map.resize(PAGE).unwrap_err().kind(), Kind::MapSealed);

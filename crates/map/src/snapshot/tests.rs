@@ -40,7 +40,7 @@ fn others_change_the_file_and_not_the_snapshot() {
 fn it_may_lie_in_another_file_system() {
     let shm = Path::new("/dev/shm");
     if !shm.is_dir() {
-        eprintln!("skipped: it_may_lie_in_another_file_system: no /dev/shm");
+        crate::skip::skip(format_args!("it_may_lie_in_another_file_system: no /dev/shm"));
         return;
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();

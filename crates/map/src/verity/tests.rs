@@ -31,7 +31,7 @@ fn the_bytes_of_a_verity_file_stay() {
     match enable(&file, Algorithm::Sha256) {
         Ok(()) => {}
         Err(error) if error.kind() == UNSUPPORTED => {
-            eprintln!("skipped: the_bytes_of_a_verity_file_stay: {error}");
+            crate::skip::skip(format_args!("the_bytes_of_a_verity_file_stay: {error}"));
             return;
         }
         Err(error) => panic!("{error}"),

@@ -98,7 +98,9 @@ fn a_file_without_a_name_is_found_too() {
 fn a_full_file_system_is_an_error() {
     // SAFETY: returns a number.
     if unsafe { libc::geteuid() } != 0 {
-        eprintln!("skipped: a_full_file_system_is_an_error: only root may mount");
+        crate::skip::skip(format_args!(
+            "a_full_file_system_is_an_error: only root may mount"
+        ));
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +109,7 @@ fn a_full_file_system_is_an_error() {
         // SAFETY: system calls of a process without other threads; strings that end with 0.
         unsafe {
             if libc::unshare(libc::CLONE_NEWNS) != 0 {
-                eprintln!("skipped: a_full_file_system_is_an_error: no mount namespace");
+                crate::skip::skip(format_args!("a_full_file_system_is_an_error: no mount namespace"));
                 return;
             }
             let none = std::ptr::null();
@@ -175,7 +177,7 @@ fn a_guard_is_an_error() {
     let span = Span::new(map.as_ptr().addr() + page, page).unwrap();
     // SAFETY: the map's own page, to which there are no references.
     if let Err(errno) = unsafe { advice::guard(span, Guard::Install) } {
-        eprintln!("skipped: a_guard_is_an_error: MADV_GUARD_INSTALL: {errno:?}");
+        crate::skip::skip(format_args!("a_guard_is_an_error: MADV_GUARD_INSTALL: {errno:?}"));
         return;
     }
     assert_eq!(map.read::<u8>(page - 1), Ok(0));
@@ -186,11 +188,15 @@ fn a_guard_is_an_error() {
 #[test]
 fn an_empty_pool_of_huge_pages_is_an_error() {
     let Ok(map) = Anon::shared(2 << 20).huge(HugePage::DEFAULT).no_reserve().map() else {
-        eprintln!("skipped: an_empty_pool_of_huge_pages_is_an_error: no huge pages");
+        crate::skip::skip(format_args!(
+            "an_empty_pool_of_huge_pages_is_an_error: no huge pages"
+        ));
         return;
     };
     match map.write(0, &1u8) {
-        Ok(()) => eprintln!("skipped: an_empty_pool_of_huge_pages_is_an_error: the pool has pages"),
+        Ok(()) => crate::skip::skip(format_args!(
+            "an_empty_pool_of_huge_pages_is_an_error: the pool has pages"
+        )),
         Err(error) => assert_eq!(error.kind(), Kind::HugePoolEmpty),
     }
 }

@@ -11,6 +11,8 @@ mod child;
 mod kernel;
 #[path = "../memory/mod.rs"]
 mod memory;
+#[path = "../../src/skip.rs"]
+mod skip;
 
 mod advice;
 mod calls;
@@ -19,7 +21,6 @@ mod objects;
 mod segments;
 
 use neap_map::{Errno, Error, Kind, Operation};
-use std::io::Write;
 use std::ops::Range;
 
 /// What came of provoking.
@@ -103,7 +104,7 @@ fn provoked_errnos_arrive_as_their_kinds() {
     for case in cases() {
         let pid = child::start(|| {
             if let Err(why) = case.check() {
-                let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", case.name);
+                skip::skip(format_args!("{}: {why}", case.name));
                 // SAFETY: ends this child.
                 unsafe { libc::_exit(SKIPPED) };
             }

@@ -56,7 +56,7 @@ pub(crate) fn bytes_of(process: &str, address: usize, field: &str) -> usize {
 
 /// Says that a test did not run, and why.
 pub(crate) fn skip(test: &str, why: &str) {
-    eprintln!("skipped: {test}: {why}");
+    crate::skip::skip(format_args!("{test}: {why}"));
 }
 
 /// Whether tests may change settings of the whole machine and put them back.

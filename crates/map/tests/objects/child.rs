@@ -160,5 +160,5 @@ pub(crate) fn interrupt_often() {
 
 /// Says by name that a part of a test was not run, and why.
 pub(crate) fn skip(what: &str, why: &dyn std::fmt::Display) {
-    eprintln!("skipped: {what}: {why}");
+    crate::skip::skip(format_args!("{what}: {why}"));
 }

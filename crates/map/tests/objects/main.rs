@@ -8,4 +8,6 @@ mod parcel;
 mod secret;
 mod segment;
 mod shm;
+#[path = "../../src/skip.rs"]
+mod skip;
 mod sysv;

@@ -98,7 +98,7 @@ fn the_kind_of_sharing_shows_in_maps() {
             Ok(span) => assert!(smaps(span, "VmFlags").contains("dp ")),
             Err(errno) => {
                 assert_eq!(errno, Errno::EINVAL);
-                std::eprintln!("skipped: MAP_DROPPABLE needs Linux 6.11");
+                crate::child::skip(format_args!("MAP_DROPPABLE needs Linux 6.11"));
             }
         }
     });
@@ -236,7 +236,7 @@ fn remap_stays_moves_and_keeps() {
             }
             Err(errno) => {
                 assert_eq!(errno, Errno::EINVAL);
-                std::eprintln!("skipped: MREMAP_DONTUNMAP needs Linux 5.7");
+                crate::child::skip(format_args!("MREMAP_DONTUNMAP needs Linux 5.7"));
             }
         }
         // SAFETY: (1) a length of 0 is refused.

@@ -110,7 +110,7 @@ fn a_writable_mapping_bars_the_seal_against_writing_but_not_the_one_against_futu
         let span = map_shared(fd, 0, Bytes(4096)).unwrap();
         assert_eq!(add_seals(fd, Seals::WRITE), Err(Errno::EBUSY));
         match add_seals(fd, Seals::FUTURE_WRITE) {
-            Err(Errno::EINVAL) => std::eprintln!("skipped: no F_SEAL_FUTURE_WRITE (5.1)"),
+            Err(Errno::EINVAL) => crate::child::skip(format_args!("no F_SEAL_FUTURE_WRITE (5.1)")),
             added => {
                 assert_eq!(added, Ok(()));
                 let byte = with_exposed_provenance_mut::<u8>(span.base());
@@ -128,7 +128,7 @@ fn a_writable_mapping_bars_the_seal_against_writing_but_not_the_one_against_futu
 #[test]
 fn a_file_that_refuses_seals_has_the_seal_against_them() {
     if !unsaid_is_executable() {
-        return std::eprintln!("skipped: vm.memfd_noexec makes every file sealable");
+        return crate::child::skip(format_args!("vm.memfd_noexec makes every file sealable"));
     }
     let file = file(Features::default()).unwrap();
     assert_eq!(seals(fd(&file)), Ok(Seals::SEAL));
@@ -144,8 +144,8 @@ fn a_file_is_executable_as_asked() {
         })
     };
     let (sealed, allowed) = match (with(Execution::Sealed), with(Execution::Allowed)) {
-        (Err(Errno::EINVAL), _) => return std::eprintln!("skipped: no MFD_NOEXEC_SEAL (6.3)"),
-        (_, Err(Errno::EACCES)) => return std::eprintln!("skipped: vm.memfd_noexec is 2"),
+        (Err(Errno::EINVAL), _) => return crate::child::skip(format_args!("no MFD_NOEXEC_SEAL (6.3)")),
+        (_, Err(Errno::EACCES)) => return crate::child::skip(format_args!("vm.memfd_noexec is 2")),
         (sealed, allowed) => (sealed.unwrap(), allowed.unwrap()),
     };
     assert_eq!(sealed.metadata().unwrap().mode() & 0o111, 0);
@@ -182,13 +182,13 @@ fn storage_is_taken_kept_beyond_the_end_and_given_back() {
 fn a_secret_file_is_mapped_and_not_read() {
     in_child(|| {
         let secret = match create_secret() {
-            Err(Errno::ENOSYS) => return std::eprintln!("skipped: no memfd_secret (5.14)"),
+            Err(Errno::ENOSYS) => return crate::child::skip(format_args!("no memfd_secret (5.14)")),
             made => made.unwrap(),
         };
         set_len(secret, PAGE).unwrap();
         assert_eq!(set_len(secret, 2 * PAGE), Err(Errno::EINVAL));
         let span = match map_shared(secret, 0, Bytes(4096)) {
-            Err(Errno::EAGAIN) => return std::eprintln!("skipped: RLIMIT_MEMLOCK is too low"),
+            Err(Errno::EAGAIN) => return crate::child::skip(format_args!("RLIMIT_MEMLOCK is too low")),
             mapped => mapped.unwrap(),
         };
         let byte = with_exposed_provenance_mut::<u8>(span.base());
@@ -222,7 +222,9 @@ fn a_file_of_huge_pages_is_as_long_as_they_are() {
         })
     };
     let file = match huge(HugePage::MIB_2) {
-        Err(Errno::ENOSYS | Errno::ENODEV) => return std::eprintln!("skipped: no huge pages of 2 MiB"),
+        Err(Errno::ENOSYS | Errno::ENODEV) => {
+            return crate::child::skip(format_args!("no huge pages of 2 MiB"));
+        }
         made => made.unwrap(),
     };
     assert_eq!(file.metadata().unwrap().blksize(), 2 << 20);
@@ -273,7 +275,7 @@ fn a_file_system_without_room_says_so_and_takes_nothing() {
     const STATFS: Call = Call(if cfg!(target_arch = "x86_64") { 138 } else { 44 });
     let path = std::format!("/dev/shm/neap-os-room-{}", std::process::id());
     let Ok(file) = File::create_new(&path) else {
-        return std::eprintln!("skipped: no /dev/shm to write to");
+        return crate::child::skip(format_args!("no /dev/shm to write to"));
     };
     std::fs::remove_file(&path).unwrap();
     let mut words = [0_u64; 15];
@@ -288,7 +290,7 @@ fn a_file_system_without_room_says_so_and_takes_nothing() {
     .unwrap();
     let (kind, block, blocks) = (words[0], words[1], words[2]);
     if kind != 0x0102_1994 || blocks == 0 {
-        return std::eprintln!("skipped: /dev/shm is no tmpfs of bounded size");
+        return crate::child::skip(format_args!("/dev/shm is no tmpfs of bounded size"));
     }
     // More than the whole file system is refused before a page is taken.
     let vast = range(0, (blocks + 1) * block);

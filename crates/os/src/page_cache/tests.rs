@@ -42,11 +42,11 @@ impl Scratch {
         // SAFETY: (1) fstatfs writes a struct statfs, 120 bytes.
         unsafe { crate::syscall::syscall2(STATFS, fd(&self.file).argument(), address) }.unwrap();
         if !ON_DISK.contains(&words[0]) {
-            std::eprintln!(
-                "skipped: {} is on no disk (type {:x})",
+            crate::child::skip(format_args!(
+                "{} is on no disk (type {:x})",
                 self.path.display(),
                 words[0]
-            );
+            ));
         }
         ON_DISK.contains(&words[0])
     }
@@ -61,7 +61,7 @@ impl Drop for Scratch {
 fn counts(scratch: &Scratch) -> Option<Counts> {
     match count(fd(&scratch.file), FileRange::ALL) {
         Err(Errno::ENOSYS) => {
-            std::eprintln!("skipped: no cachestat (6.5)");
+            crate::child::skip(format_args!("no cachestat (6.5)"));
             None
         }
         counted => Some(counted.unwrap()),
@@ -175,11 +175,11 @@ fn a_pipe_has_no_page_cache() {
 fn others_files_are_counted_for_nobody() {
     in_child(|| {
         if !become_user(12_345) {
-            return std::eprintln!("skipped: not run as root");
+            return crate::child::skip(format_args!("not run as root"));
         }
         let readable = File::open("/etc/passwd").unwrap();
         match count(fd(&readable), FileRange::ALL) {
-            Ok(_) | Err(Errno::ENOSYS) => std::eprintln!("skipped: a kernel before 6.14"),
+            Ok(_) | Err(Errno::ENOSYS) => crate::child::skip(format_args!("a kernel before 6.14")),
             refused => assert_eq!(refused, Err(Errno::EPERM)),
         }
     });
@@ -193,7 +193,7 @@ fn a_file_of_huge_pages_is_not_counted() {
     let opened =
         unsafe { crate::syscall::syscall2(Call::MEMFD_CREATE, name.as_ptr().expose_provenance(), HUGE) };
     let Ok(number) = opened else {
-        return std::eprintln!("skipped: no hugetlbfs");
+        return crate::child::skip(format_args!("no hugetlbfs"));
     };
     let huge = Fd::answered(number).unwrap();
     let counted = count(huge, FileRange::ALL);

@@ -50,11 +50,11 @@ fn each_page_has_a_word_that_says_how_it_is() {
             assert_eq!(word.is_present(), word.frame() != Frame::Absent);
         }
         if !guarded {
-            std::eprintln!("skipped: no guards (6.13)");
+            crate::child::skip(format_args!("no guards (6.13)"));
         } else if words[6].is_guard() {
             assert!(words.iter().filter(|word| word.is_guard()).count() == 1);
         } else {
-            std::eprintln!("skipped: guards do not show (6.15)");
+            crate::child::skip(format_args!("guards do not show (6.15)"));
         }
         // Part of the span, unaligned: every page it touches.
         let touching = Span::new(span.base() + 2 * PAGE - 1, 2).unwrap();
@@ -114,7 +114,7 @@ fn a_frame_is_numbered_for_the_privileged_and_denied_to_others() {
         in_child(|| {
             if !become_user(12_345) {
                 assert_eq!(word[0].frame(), Frame::Denied);
-                return std::eprintln!("skipped: not run as root");
+                return crate::child::skip(format_args!("not run as root"));
             }
             let other = Span::new(span.base() + 4 * PAGE, PAGE).unwrap();
             // A descriptor's rights are those of whoever opened it.
@@ -128,7 +128,7 @@ fn a_frame_is_numbered_for_the_privileged_and_denied_to_others() {
             }
         });
         if !privileged {
-            std::eprintln!("skipped: no CAP_SYS_ADMIN to see frames with");
+            crate::child::skip(format_args!("no CAP_SYS_ADMIN to see frames with"));
         }
     });
 }
@@ -157,7 +157,7 @@ fn can_scan(map: Pagemap, span: Span) -> bool {
     let query = Query::all_of(Categories::PRESENT);
     let scanned = map.scan(span, &query, &mut [Region::default()]);
     if scanned == Err(Errno::ENOTTY) {
-        std::eprintln!("skipped: no PAGEMAP_SCAN (6.7)");
+        crate::child::skip(format_args!("no PAGEMAP_SCAN (6.7)"));
     }
     scanned != Err(Errno::ENOTTY)
 }
@@ -220,7 +220,7 @@ fn a_query_can_ask_for_absence_for_either_and_for_more_to_be_shown() {
         match map.scan(span, &Query::all_of(Categories::GUARD), &mut regions) {
             Err(errno) => {
                 assert_eq!(errno, Errno::EINVAL);
-                std::eprintln!("skipped: scans know no guards (6.16)");
+                crate::child::skip(format_args!("scans know no guards (6.16)"));
             }
             Ok(found) => {
                 assert_eq!(found.regions, usize::from(guarded));

@@ -178,12 +178,12 @@ fn keys_are_found_made_or_refused_as_asked() {
 fn a_length_beyond_memory_is_refused_unless_nothing_is_reserved() {
     let policy = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
     if policy.trim() != "0" {
-        return std::eprintln!("skipped: vm.overcommit_memory is not 0");
+        return crate::child::skip(format_args!("vm.overcommit_memory is not 0"));
     }
     let len = Bytes(1 << 44);
     let limits = limits().unwrap();
     if limits.longest < len || limits.pages < len.0 / PAGE {
-        return std::eprintln!("skipped: kernel.shmmax or shmall is below 16 TiB");
+        return crate::child::skip(format_args!("kernel.shmmax or shmall is below 16 TiB"));
     }
     assert_eq!(
         get(Key::PRIVATE, len, Create::Never, Features::PLAIN),
@@ -252,7 +252,7 @@ fn another_user_is_denied_what_the_mode_does_not_give() {
         let (open_key, open) = (open.0, open.1);
         in_child(|| {
             if !become_user(12_345) {
-                return std::eprintln!("skipped: not run as root");
+                return crate::child::skip(format_args!("not run as root"));
             }
             let anywhere = |id, access| attach(id, Place::Anywhere, access);
             assert_eq!(anywhere(shut.0, Access::Read), Err(Errno::EACCES));
@@ -348,7 +348,7 @@ fn locking_brings_nothing_in_and_shows_on_the_segment_alone() {
 fn a_lock_is_bounded_by_its_limit() {
     in_child(|| {
         if !become_user(12_345) {
-            return std::eprintln!("skipped: not run as root");
+            return crate::child::skip(format_args!("not run as root"));
         }
         let segment = Segment::new(4 * PAGE);
         limit(RLIMIT_MEMLOCK, PAGE as u64);
@@ -377,7 +377,7 @@ fn a_huge_segment_needs_a_pool_and_a_size_that_exists() {
             assert_eq!(stat(segment.0).unwrap().len, Bytes(PAGE));
         }
         Err(errno @ (Errno::ENOMEM | Errno::EPERM | Errno::ENOSYS)) => {
-            std::eprintln!("skipped: no huge page for a segment: {errno}");
+            crate::child::skip(format_args!("no huge page for a segment: {errno}"));
         }
         Err(errno) => panic!("{errno}"),
     }
@@ -392,7 +392,7 @@ fn an_attachment_counts_against_the_address_space() {
         };
         let id = get(Key::PRIVATE, Bytes(1 << 40), Create::Never, unreserved);
         let Ok(id) = id else {
-            return std::eprintln!("skipped: kernel.shmmax or shmall is below 1 TiB");
+            return crate::child::skip(format_args!("kernel.shmmax or shmall is below 1 TiB"));
         };
         let segment = Segment(id);
         limit(RLIMIT_AS, 1 << 39);
@@ -408,7 +408,7 @@ fn a_namespace_has_as_many_segments_as_its_limit() {
     in_child(|| {
         // SAFETY: (1) gives the child an IPC namespace of its own; it has nothing attached.
         if let Err(errno) = unsafe { syscall1(UNSHARE, CLONE_NEWIPC) } {
-            return std::eprintln!("skipped: no namespace of its own: {errno}");
+            return crate::child::skip(format_args!("no namespace of its own: {errno}"));
         }
         assert_eq!(usage().unwrap().segments, 0);
         assert_eq!(stat_at(Index(0), Anyone::Any), Err(Errno::EINVAL));
@@ -427,7 +427,7 @@ fn a_namespace_has_as_many_segments_as_its_limit() {
             let path = std::format!("/proc/sys/kernel/{name}");
             let before = std::fs::read_to_string(&path).unwrap();
             if std::fs::write(&path, value).is_err() {
-                return std::eprintln!("skipped: {path} cannot be written");
+                return crate::child::skip(format_args!("{path} cannot be written"));
             }
             assert_eq!(make(PAGE), Err(errno), "{name}");
             std::fs::write(&path, before.trim()).unwrap();

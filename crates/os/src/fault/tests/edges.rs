@@ -10,8 +10,8 @@ use crate::linux::Linux;
 use crate::syscall::{Call, syscall3};
 use crate::unit::{Bytes, Span};
 use crate::vm::{Protection, Vm};
+use std::vec;
 use std::vec::Vec;
-use std::{eprintln, vec};
 
 /// Runs `body` in a child for each way of copying that this machine has.
 fn in_each_way(body: impl Fn()) {
@@ -23,7 +23,9 @@ fn in_each_way(body: impl Fn()) {
     #[cfg(target_arch = "x86_64")]
     for width in [16, 32, 64] {
         if width > arch::widest() {
-            eprintln!("skipped: copies by vectors of {width} bytes, which this machine lacks");
+            crate::child::skip(format_args!(
+                "copies by vectors of {width} bytes, which this machine lacks"
+            ));
             continue;
         }
         for string in [0, 2048, usize::MAX] {
@@ -126,12 +128,14 @@ fn edges() -> Vec<Edge> {
     let advise = |advice| unsafe { syscall3(Call::MADVISE, guarded.base() + 2 * PAGE, PAGE, advice) };
     let (guard_install, unknown) = (102, 0x7fff_ffff);
     if advise(unknown).is_ok() {
-        eprintln!("skipped: guard pages: any advice is taken here, as emulators do");
+        crate::child::skip(format_args!(
+            "guard pages: any advice is taken here, as emulators do"
+        ));
         return all;
     }
     match advise(guard_install) {
         Ok(_) => all.push(segv(guarded.base() + 2 * PAGE, 1)),
-        Err(error) => eprintln!("skipped: guard pages: {error:?} (Linux 6.13)"),
+        Err(error) => crate::child::skip(format_args!("guard pages: {error:?} (Linux 6.13)")),
     }
     all
 }
