@@ -3,7 +3,7 @@
 
 use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
-use neap_map::{Growable, Growth, Room, Storage};
+use neap_map::{Allocation, Growable, Growth, Room};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -61,7 +61,7 @@ fn growth(input: &Input) -> Contest {
 
 fn by_growable(path: &Path, total: usize) -> Result<(), String> {
     let growth = Growth {
-        storage: Storage::Sparse,
+        storage: Allocation::Sparse,
         room: Room::Ahead,
     };
     let log = Growable::open_with(&fresh(path)?, total, growth).map_err(said)?;

@@ -17,8 +17,9 @@ mod tests;
 
 pub use arena::Arena;
 
+use crate::allocation::{Allocation, lengthen};
 use crate::diagnosis;
-use crate::error::{Error, Feature, Kind};
+use crate::error::{Error, Kind};
 use crate::file::FileMap;
 use crate::map::Map;
 use crate::operation::Operation;
@@ -26,22 +27,12 @@ use crate::view::{CopyOut, Volatile, VolatileMut};
 use neap_os::env::page_size;
 use neap_os::mapping::Move;
 use neap_os::sync::{Others, Writeback, sync};
-use rustix::fs::{FallocateFlags, fallocate, fstat, ftruncate};
+use rustix::fs::{fstat, ftruncate};
 use std::fmt;
 use std::ops::RangeBounds;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Whether growth takes the space on the disk at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Storage {
-    /// `fallocate`: a full disk is [`Kind::StorageFull`] of the growth.
-    #[default]
-    Allocated,
-    /// `ftruncate`: holes. A full disk is [`Kind::PageUnavailable`] of a later write.
-    Sparse,
-}
 
 /// How far [`Growable::append`] lengthens the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,8 +49,8 @@ pub enum Room {
 /// How a [`Growable`] grows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Growth {
-    /// The disk's part.
-    pub storage: Storage,
+    /// The disk's part: whether growth takes the space at once.
+    pub storage: Allocation,
     /// The append's part.
     pub room: Room,
 }
@@ -127,7 +118,7 @@ impl Growable {
     /// # Errors
     /// [`Kind::Capacity`]; [`Kind::StorageFull`], [`Kind::TooLarge`] (`RLIMIT_FSIZE`, with SIGXFSZ ignored),
     /// [`Kind::NotPermitted`] (a memfd sealed against growing), [`Kind::Unsupported`] (no `fallocate` on this
-    /// file system: take [`Storage::Sparse`]). The length is then as it was.
+    /// file system: take [`Allocation::Sparse`]). The length is then as it was.
     pub fn grow_to(&self, len: usize) -> Result<(), Error> {
         let mut end = self.lock();
         let now = self.len();
@@ -250,19 +241,12 @@ impl Growable {
             return Ok(());
         }
         let (offset, more) = (old as u64, (len - old) as u64);
-        let grown = match self.growth.storage {
-            Storage::Sparse => ftruncate(&self.file, len as u64),
-            Storage::Allocated => fallocate(&self.file, FallocateFlags::empty(), offset, more),
-        };
-        grown.map_err(|errno| {
+        lengthen(self.file.as_fd(), offset..len as u64, self.growth.storage).map_err(|error| {
             // A file system may have got half way, and made the file longer.
             let _ = ftruncate(&self.file, offset);
-            let error = match errno {
-                rustix::io::Errno::OPNOTSUPP => {
-                    let errno = neap_os::errno::Errno(errno.raw_os_error());
-                    Error::answered(Operation::Grow, errno, Kind::Unsupported(Feature::Allocate))
-                }
-                _ => diagnosis::of_rustix(Operation::Grow, errno),
+            let error = match error.errno() {
+                Some(errno) => Error::answered(Operation::Grow, errno, error.kind()),
+                None => Error::found(Operation::Grow, error.kind()),
             };
             error.at(offset, more)
         })?;

@@ -81,13 +81,13 @@ pub mod key;
 
 mod stack;
 
+mod allocation;
+
 mod growable;
 
 mod window;
 
 mod ring;
-
-mod allocation;
 
 mod unnamed;
 
@@ -134,7 +134,7 @@ pub use atomic::Word;
 pub use device::{Device, DeviceRequest};
 pub use error::{Error, Feature, Kind, Refused};
 pub use file::{FileMap, Reading, Writing};
-pub use growable::{Arena, Growable, Growth, Room, Storage};
+pub use growable::{Arena, Growable, Growth, Room};
 pub use leased::Leased;
 pub use map::{Map, Pair};
 pub use memfd::{Execution, Memfd, MemfdRequest, Sealing, Seals};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Kind;
+use crate::allocation::Allocation;
 use crate::child::{Child, address_space, exhaust_maps, in_child, limit};
 use proptest::prelude::*;
 use std::fs::File;
@@ -14,13 +15,13 @@ mod crash;
 const CAPACITY: usize = 1 << 30;
 
 const EVERY: [Growth; 4] = [
-    growth(Storage::Allocated, Room::Ahead),
-    growth(Storage::Allocated, Room::Exact),
-    growth(Storage::Sparse, Room::Ahead),
-    growth(Storage::Sparse, Room::Exact),
+    growth(Allocation::UpFront, Room::Ahead),
+    growth(Allocation::UpFront, Room::Exact),
+    growth(Allocation::Sparse, Room::Ahead),
+    growth(Allocation::Sparse, Room::Exact),
 ];
 
-const fn growth(storage: Storage, room: Room) -> Growth {
+const fn growth(storage: Allocation, room: Room) -> Growth {
     Growth { storage, room }
 }
 
@@ -84,11 +85,11 @@ fn grown_bytes_are_zeros_also_after_a_truncation() {
 #[test]
 fn allocated_growth_takes_the_space_and_sparse_growth_does_not() {
     use std::os::unix::fs::MetadataExt;
-    for storage in [Storage::Allocated, Storage::Sparse] {
+    for storage in [Allocation::UpFront, Allocation::Sparse] {
         let (file, growable) = new(growth(storage, Room::Exact));
         growable.grow_to(1 << 20).unwrap();
         let blocks = file.metadata().unwrap().blocks() * 512;
-        assert_eq!(blocks >= 1 << 20, storage == Storage::Allocated, "{blocks}");
+        assert_eq!(blocks >= 1 << 20, storage == Allocation::UpFront, "{blocks}");
     }
 }
 
@@ -185,7 +186,7 @@ fn readers_and_writers_go_on_while_others_append() {
 
 #[test]
 fn another_process_follows_the_growth() {
-    let (file, growable) = new(growth(Storage::Sparse, Room::Exact));
+    let (file, growable) = new(growth(Allocation::Sparse, Room::Exact));
     let (mut told, mut tell) = std::io::pipe().unwrap();
     let (mut heard, mut answer) = std::io::pipe().unwrap();
     let child = Child::start(|| {
@@ -212,7 +213,7 @@ fn another_process_follows_the_growth() {
 
 #[test]
 fn a_file_cut_short_by_others_is_an_error_and_then_refreshed() {
-    let (file, growable) = new(growth(Storage::Sparse, Room::Exact));
+    let (file, growable) = new(growth(Allocation::Sparse, Room::Exact));
     growable.append(&[9; 100_000]).unwrap();
     file.set_len(4096).unwrap();
     let mut all = vec![0; 100_000];
@@ -294,7 +295,7 @@ fn a_full_file_system_is_an_error_of_the_growth() {
         assert!(len > 900_000 && contents(&growable).iter().all(|&b| b == 5));
         assert_eq!(growable.grow_to(2 << 20).unwrap_err().kind(), Kind::StorageFull);
         drop(growable);
-        let sparse = growth(Storage::Sparse, Room::Ahead);
+        let sparse = growth(Allocation::Sparse, Room::Ahead);
         let growable = Growable::open_with(&file, CAPACITY, sparse).unwrap();
         growable.grow_to(2 << 20).unwrap();
         let error = growable.write_at(0, &vec![1; 2 << 20]).unwrap_err();
