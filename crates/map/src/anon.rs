@@ -129,8 +129,12 @@ impl Anon<Private> {
     /// # Errors
     /// [`Kind::TooLarge`], [`Kind::OutOfMemory`], [`Kind::Overcommit`], [`Kind::AddressSpaceLimit`],
     /// [`Kind::DataLimit`], [`Kind::MapCountExhausted`], [`Kind::HugePoolEmpty`], [`Kind::MemlockLimit`],
-    /// [`Kind::Occupied`], [`Kind::Unsupported`].
+    /// [`Kind::Occupied`], [`Kind::Unsupported`]; [`Kind::Invalid`]: huge pages that are not reserved
+    /// ([`Anon::no_reserve`]), as a reference to one that the pool has not is SIGBUS.
     pub fn map(self) -> Result<Map<Owned>, Error> {
+        if self.page != PageSize::Base && self.flags == self.flags | Flags::NO_RESERVE {
+            return Err(Error::found(Operation::Map, Kind::Invalid).at(0, self.len as u64));
+        }
         // Private memory made here: nobody else can change it, and it is readable and writable.
         self.area(Prot::READ | Prot::WRITE).map(Map::of)
     }
@@ -140,7 +144,13 @@ impl Anon<Private> {
     /// # Errors
     /// As [`Anon::map`].
     pub fn reserve(self) -> Result<Map<Reserved>, Error> {
-        self.area(Prot::NONE).map(Map::of)
+        // Huge pages would be taken off their pool even so.
+        let uncharged = if self.page == PageSize::Base {
+            self
+        } else {
+            self.no_reserve()
+        };
+        uncharged.area(Prot::NONE).map(Map::of)
     }
 }
 
@@ -179,7 +189,9 @@ impl Anon<Droppable> {
 }
 
 impl<K: Kept> Anon<K> {
-    /// Pages of this size from the hugetlb pool, the machine's default if it is [`HugePage::DEFAULT`].
+    /// Pages of this size from the hugetlb pool, the machine's default if it is [`HugePage::DEFAULT`]. They
+    /// are set aside for this process, not for its children: what a child of a fork first stores to there is
+    /// SIGBUS if the pool is empty then.
     pub fn huge(self, size: HugePage) -> Self {
         Anon {
             page: PageSize::Huge(size),

@@ -44,6 +44,8 @@ struct Shape {
     page: usize,
     /// Where in its file `base` lies, for a map of a file.
     in_file: Option<u64>,
+    /// Whether it was merged, so that to the kernel it may be several mappings.
+    is_merged: bool,
 }
 
 /// Which of the bytes around the map an area shall leave inaccessible.
@@ -80,6 +82,7 @@ impl Area {
             len: 0,
             page,
             in_file: None,
+            is_merged: false,
         })
     }
 
@@ -123,6 +126,7 @@ impl Area {
             len,
             page,
             in_file,
+            is_merged: false,
         }))
     }
 
@@ -222,6 +226,7 @@ impl Area {
             len,
             page,
             in_file: None,
+            is_merged: false,
         })
     }
 
@@ -310,6 +315,7 @@ impl Area {
             len: self.0.len - at,
             page: self.0.page,
             in_file: self.0.in_file.map(|start| start + cut as u64),
+            is_merged: self.0.is_merged,
         };
         (self.0.mapped, self.0.len) = (cut, at);
         Ok(Area(tail))
@@ -342,6 +348,7 @@ impl Area {
             mapped: first.0.mapped + second.0.mapped,
             len,
             in_file: first.0.in_file.filter(|_| follows),
+            is_merged: true,
             ..first.0
         }))
     }

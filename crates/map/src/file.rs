@@ -113,7 +113,7 @@ impl<'f> FileMap<'f> {
     ///
     /// # Errors
     /// [`Kind::AccessDenied`], [`Kind::BadDescriptor`], [`Kind::NotMappable`], [`Kind::DeviceMemory`] (a
-    /// driver's: see [`crate::Device`]), [`Kind::TooLarge`],
+    /// driver's, or a socket's: see [`crate::Device`]), [`Kind::TooLarge`],
     /// [`Kind::OutOfRange`] (the range starts behind its end), [`Kind::NoExec`], [`Kind::MemlockLimit`], and
     /// those of memory.
     pub fn map(self) -> Result<Map<Volatile>, Error> {
@@ -247,10 +247,11 @@ impl<'f, S, A> FileMap<'f, S, A> {
         let failed = |errno| diagnosis::of_rustix(Operation::Map, errno).at(self.start, 0);
         let device = Error::found(Operation::Map, Kind::DeviceMemory).at(self.start, 0);
         let stat = rustix::fs::fstat(self.file).map_err(failed)?;
-        // An anonymous inode (io_uring, perf, BPF, KVM) has no type.
+        // An anonymous inode (io_uring, perf, BPF, KVM) has no type; a socket's memory (packet(7), AF_XDP) is
+        // a queue, too.
         if matches!(
             FileType::from_raw_mode(stat.st_mode),
-            FileType::CharacterDevice | FileType::Unknown
+            FileType::CharacterDevice | FileType::Socket | FileType::Unknown
         ) {
             return Err(device);
         }

@@ -34,6 +34,11 @@ pub(crate) fn is_local(operation: Operation, file: BorrowedFd<'_>) -> Result<boo
     kind(operation, file).map(|kind| LOCAL.contains(&kind))
 }
 
+/// Whether the bytes of `file` lie in memory alone, so that even a load of a hole needs room.
+pub(crate) fn is_in_memory(operation: Operation, file: BorrowedFd<'_>) -> Result<bool, Error> {
+    kind(operation, file).map(|kind| kind == TMPFS)
+}
+
 /// Whether what `file` answers about fs-verity is this kernel's own answer.
 pub(crate) fn has_verity(operation: Operation, file: BorrowedFd<'_>) -> Result<bool, Error> {
     kind(operation, file).map(|kind| VERITY.contains(&kind))

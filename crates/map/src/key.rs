@@ -73,11 +73,11 @@ impl Key {
     /// # Ok::<(), neap_map::Error>(())
     /// ```
     pub fn new() -> Result<Key, Error> {
+        // Where rights cannot be changed (aarch64, as yet) a key is of no use. Where there are none the kernel
+        // says either that or, to two who ask at the same time, that all are taken.
+        pkey::rights(Number::DEFAULT).map_err(of_key)?;
         let number = pkey::alloc(Rights::None).map_err(of_key)?;
-        let key = Key(Arc::new(Allocated(number)));
-        // Where rights cannot be changed (aarch64, as yet) a key is of no use.
-        pkey::rights(number).map_err(of_key)?;
-        Ok(key)
+        Ok(Key(Arc::new(Allocated(number))))
     }
 
     /// Runs `work` with these rights of the calling thread to what carries the key, and gives those back that
@@ -157,6 +157,18 @@ impl Keyed {
         &self.key
     }
 
+    /// Refuses what this thread has no right to, where the kernel copies: it does not look at the thread's
+    /// rights (mm/gup.c: FOLL_REMOTE).
+    fn permits(&self, operation: Operation) -> Result<(), Error> {
+        if access::has_handler() {
+            return Ok(());
+        }
+        match (operation, pkey::rights(self.key.0.0).map_err(of_key)?) {
+            (_, Rights::All) | (Operation::Read, Rights::NoWrite) => Ok(()),
+            _ => Err(Error::found(operation, Kind::Inaccessible)),
+        }
+    }
+
     /// Copies `to.len()` bytes from `offset` on.
     ///
     /// # Errors
@@ -164,6 +176,8 @@ impl Keyed {
     pub fn read_at(&self, offset: usize, to: &mut [u8]) -> Result<(), Error> {
         let end = offset.saturating_add(to.len());
         let bytes = self.area.bytes(Operation::Read, &(offset..end))?;
+        self.permits(Operation::Read)
+            .map_err(|error| error.at(offset as u64, to.len() as u64))?;
         // SAFETY: (1) the bytes lie in the area, checked above.
         unsafe { access::copy_out(self.area.as_ptr().add(bytes.start), to) }
             .map_err(|error| error.at(offset as u64, to.len() as u64))
@@ -176,6 +190,8 @@ impl Keyed {
     pub fn write_at(&self, offset: usize, from: &[u8]) -> Result<(), Error> {
         let end = offset.saturating_add(from.len());
         let bytes = self.area.bytes(Operation::Write, &(offset..end))?;
+        self.permits(Operation::Write)
+            .map_err(|error| error.at(offset as u64, from.len() as u64))?;
         // SAFETY: (1) the bytes lie in the area, checked above; (2) a `Keyed` lends none.
         unsafe { access::copy_in(from, self.area.as_ptr().add(bytes.start)) }
             .map_err(|error| error.at(offset as u64, from.len() as u64))

@@ -25,6 +25,7 @@ use crate::map::Map;
 use crate::operation::Operation;
 use crate::view::Frozen;
 use neap_os::advice::{self, Discard};
+use neap_os::env::page_size;
 use neap_os::errno::Errno;
 use neap_os::mapping::{Flags, PageSize, Place, Prot, Request, Sharing, Source};
 use neap_os::unit::Bytes;
@@ -142,7 +143,8 @@ impl FileMap<'_> {
     /// [`Kind::NotPermitted`]: another user's file, without CAP_LEASE; [`Kind::Unsupported`]: no regular
     /// file, or not on a file system of this machine; [`Kind::AccessDenied`]: it may not be opened for
     /// reading; [`Kind::FileTooShort`]: the range ends behind the file; [`Kind::Invalid`]: an executable map;
-    /// [`Kind::TooManyFiles`], [`Kind::Io`]; as [`FileMap::map`].
+    /// [`Kind::StorageFull`]: a hole, in a file system in memory that is full; [`Kind::TooManyFiles`],
+    /// [`Kind::Io`]; as [`FileMap::map`].
     pub fn leased(self) -> Result<Leased, Error> {
         if self.is_executable() {
             return Err(Error::found(Operation::Lease, Kind::Invalid));
@@ -180,6 +182,7 @@ impl FileMap<'_> {
     fn under_lease(self) -> Result<Area, Error> {
         // Page for page the disk has what memory has, so that a page read again is the same.
         rustix::fs::fdatasync(self.file()).map_err(|errno| diagnosis::of_rustix(Operation::Lease, errno))?;
+        let in_memory = file_system::is_in_memory(Operation::Lease, self.file())?;
         let area = self.within_file()?.into_area();
         let pages = area.whole();
         if !pages.is_empty() {
@@ -187,8 +190,22 @@ impl FileMap<'_> {
             unsafe { advice::discard(pages.span(), Discard::DontFork) }
                 .map_err(|errno| diagnosis::of(Operation::Lease, errno))?;
         }
+        if in_memory {
+            touch(&area)?;
+        }
         Ok(area)
     }
+}
+
+/// Loads a byte of each of the user's pages: a hole in a full file system in memory is an error now and not
+/// SIGBUS later, and a page that is there stays, as nobody can cut the file or make a hole.
+fn touch(area: &Area) -> Result<(), Error> {
+    for offset in (0..area.len()).step_by(page_size()) {
+        let at = area.as_ptr().wrapping_add(offset);
+        // SAFETY: (1) a byte of the area.
+        unsafe { access::copy_out(at, &mut [0]) }.map_err(|error| error.at(offset as u64, 1))?;
+    }
+    Ok(())
 }
 
 /// An open file description of our own: leases, and who is told of them, belong to the description.

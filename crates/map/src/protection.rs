@@ -163,10 +163,7 @@ impl Map<Owned> {
     /// ```
     pub fn decommit(self) -> Result<Map<Reserved>, Refused<Map<Owned>>> {
         // mprotect would keep both: only a new mapping has neither.
-        let page = match HugePage::of(Bytes(self.page_size())) {
-            Some(size) if self.page_size() != page_size() => PageSize::Huge(size),
-            _ => PageSize::Base,
-        };
+        let page = page_of(&self);
         let request = Request {
             len: Bytes(0),
             place: Place::Anywhere,
@@ -267,6 +264,14 @@ impl Drop for Restore<'_> {
             eprintln!("neap-map: {error}: ending the process, whose map may be used again");
             std::process::abort();
         }
+    }
+}
+
+/// The pages that `map` is made of.
+fn page_of<V: View>(map: &Map<V>) -> PageSize {
+    match HugePage::of(Bytes(map.page_size())) {
+        Some(size) if map.page_size() != page_size() => PageSize::Huge(size),
+        _ => PageSize::Base,
     }
 }
 
@@ -387,12 +392,45 @@ impl Map<Reserved> {
     /// # Errors
     /// [`Kind::Overcommit`](crate::Kind::Overcommit), [`Kind::DataLimit`](crate::Kind::DataLimit),
     /// [`Kind::MapCountExhausted`](crate::Kind::MapCountExhausted),
-    /// [`Kind::MapSealed`](crate::Kind::MapSealed); the reservation is in the error as it was.
+    /// [`Kind::MapSealed`](crate::Kind::MapSealed); of huge pages, which takes Linux 5.16,
+    /// [`Kind::HugePoolEmpty`](crate::Kind::HugePoolEmpty). The reservation is in the error as it was.
     pub fn commit(self) -> Result<Map<Owned>, Refused<Map<Reserved>>> {
+        if self.page_size() != page_size() {
+            return self.commit_huge();
+        }
         let (before, after) = (Prot::NONE, READ_WRITE);
         // SAFETY: (1) a reservation is private anonymous memory that nobody has used; readable and writable
         // it is what `Owned` says.
         unsafe { turned(self, Rights { before, after }) }
+    }
+
+    /// The pool gives its pages to who maps them, not to who may access them: a new mapping has them for
+    /// sure, or is refused, and is moved to the reservation's place.
+    fn commit_huge(self) -> Result<Map<Owned>, Refused<Map<Reserved>>> {
+        let place = self.area().own_pages().span();
+        let request = Request {
+            len: Bytes(place.len()),
+            place: Place::Anywhere,
+            prot: READ_WRITE,
+            sharing: Sharing::Private,
+            source: Source::Anonymous,
+            page: page_of(&self),
+            flags: Flags::NONE,
+        };
+        let head = self.area().span().base() - place.base();
+        let fresh = match Area::map(&request, head, self.len()) {
+            Ok(fresh) => fresh,
+            Err(error) => return Err(Refused::new(as_protect(error), self)),
+        };
+        // SAFETY: (1) nobody has heard of the new mapping; (2) the reservation is consumed, and nothing
+        // refers to its bytes.
+        match unsafe { fresh.move_over(self.into_area()) } {
+            Ok(memory) => Ok(Map::of(memory)),
+            Err(refused) => {
+                let error = refused.error();
+                Err(Refused::new(as_protect(error), Map::of(refused.into_inner().1)))
+            }
+        }
     }
 
     /// Makes the first `len` bytes memory and takes them off the reservation: whole pages. What was taken off

@@ -115,7 +115,8 @@ impl<V: Movable> Map<V> {
     /// lost.
     ///
     /// # Errors
-    /// [`Kind::Invalid`](crate::Kind::Invalid): another length, or another place in the page;
+    /// [`Kind::Invalid`](crate::Kind::Invalid): another length, another place in the page, pages of another
+    /// size, or a merge of different mappings;
     /// [`Kind::MapSealed`](crate::Kind::MapSealed),
     /// [`Kind::MapCountExhausted`](crate::Kind::MapCountExhausted). Both maps are in the error, as they were.
     ///

@@ -46,6 +46,11 @@ fn is_whole(span: Span) -> bool {
     })
 }
 
+/// Whether the kernel has `span` as one mapping. In doubt, no.
+fn is_one_mapping(span: Span) -> bool {
+    span.is_empty() || diagnosis::mapping_at(span.base()).is_some_and(|mapping| mapping.encloses(span))
+}
+
 impl Area {
     /// Changes the rights of a part, as far as the kernel gets.
     ///
@@ -162,8 +167,8 @@ impl Area {
         }))
     }
 
-    /// Moves the area's pages over `target`'s, an area of the same length and pages, which it becomes. On
-    /// failure both are given back as they were.
+    /// Moves the area's pages, one mapping of the kernel's, over `target`'s, an area of the same length and
+    /// page size, which it becomes. On failure both are given back as they were.
     ///
     /// # Safety
     /// 1. Nothing refers to the bytes of this area.
@@ -172,7 +177,10 @@ impl Area {
         let (from, over) = (self.own_pages().span(), target.own_pages().span());
         let (first, last) = self.edges();
         let head = target.edges().0 + (self.0.head - first);
-        if from.len() != over.len() || self.0.len != target.0.len || head != target.0.head {
+        let is_alike = self.0.page == target.0.page && self.0.len == target.0.len;
+        // Since Linux 6.17 several mappings may be moved, and the kernel may stop between two of them.
+        let is_one = || !self.0.is_merged || is_one_mapping(from);
+        if from.len() != over.len() || !is_alike || head != target.0.head || !is_one() {
             let error = Error::found(Operation::Move, Kind::Invalid).at(0, self.0.len as u64);
             return Err(Refused::new(error, (self, target)));
         }

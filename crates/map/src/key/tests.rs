@@ -94,3 +94,22 @@ fn keys_run_out_and_come_back_with_the_last_that_carries_them() {
         Key::new().unwrap();
     });
 }
+
+#[test]
+fn the_kernels_copies_need_the_right_too() {
+    let Some(key) = key() else { return };
+    in_child(|| {
+        access::use_means(access::Means::SystemCalls).unwrap();
+        let memory = key.carried_by(Anon::private(4096).map().unwrap()).unwrap();
+        let mut byte = [0];
+        let error = memory.read_at(7, &mut byte).unwrap_err();
+        assert_eq!((error.kind(), error.range()), (Kind::Inaccessible, 7..8));
+        key.with(Rights::NoWrite, || {
+            memory.read_at(7, &mut byte).unwrap();
+            assert_eq!(memory.write_at(7, b"x").unwrap_err().kind(), Kind::Inaccessible);
+        })
+        .unwrap();
+        key.with(Rights::All, || memory.write_at(7, b"x").unwrap())
+            .unwrap();
+    });
+}

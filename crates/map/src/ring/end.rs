@@ -22,7 +22,7 @@ use neap_os::env::page_size;
 use neap_os::fd::Fd;
 use neap_os::mapping::{Flags, PageSize, Place, Prot, Request, Sharing, Source};
 use neap_os::unit::Bytes;
-use rustix::fs::{Mode, OFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat};
+use rustix::fs::{Mode, OFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -120,6 +120,13 @@ pub(super) fn inspect(file: BorrowedFd) -> Result<usize, Error> {
     let foreign = Error::found(Operation::Open, Kind::Foreign);
     let seals = fcntl_get_seals(file).map_err(|_| foreign)?;
     if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
+        return Err(foreign);
+    }
+    // A hole in huge pages, which seals do not forbid, is SIGBUS when their pool is empty: the header lies in
+    // memory that always has a page.
+    const TMPFS: i64 = 0x0102_1994;
+    let system = fstatfs(file).map_err(|errno| diagnosis::of_rustix(Operation::Open, errno))?;
+    if system.f_type != TMPFS {
         return Err(foreign);
     }
     let stat = fstat(file).map_err(|errno| diagnosis::of_rustix(Operation::Open, errno))?;

@@ -5,7 +5,7 @@ use crate::mapping::{cases, mounted, use_up_the_map_count};
 use crate::memory::{HUGE, PAGE, apart, file_of};
 use crate::{Case, Outcome, said, skipped};
 use neap_map::lock::When;
-use neap_map::view::Owned;
+use neap_map::view::{Owned, VolatileMut};
 use neap_map::{
     Anon, AtFork, Discard, Errno, Error, Feature, FileMap, Guards, Hint, HugePage, Kind, Map, Operation,
     Process,
@@ -30,9 +30,9 @@ fn of_locked(hint: Hint) -> Outcome {
     said(locked(HUGE).hint(.., hint))
 }
 
-/// A private map of the hugetlb pool that takes no page from it.
-fn of_the_pool(advise: impl FnOnce(Map<Owned>) -> Result<(), Error>) -> Outcome {
-    match Anon::private(HUGE).huge(HugePage::MIB_2).no_reserve().map() {
+/// A map of the hugetlb pool that takes no page from it.
+fn of_the_pool(advise: impl FnOnce(Map<VolatileMut>) -> Result<(), Error>) -> Outcome {
+    match Anon::shared(HUGE).huge(HugePage::MIB_2).no_reserve().map() {
         Ok(map) => said(advise(map)),
         Err(error) => skipped(error.to_string()),
     }
@@ -123,7 +123,8 @@ pub(crate) const CASES: &[Case] = cases! {
         said(locked(HUGE).into_guard())
     };
     "madvise: MADV_FREE of huge pages", Some(Errno::EINVAL), Kind::Invalid, DISCARD, 0..2 << 20, || {
-        of_the_pool(|map| map.free(..).map(|_| ()).map_err(Error::from))
+        // SAFETY: (1) the view lends no references.
+        of_the_pool(|map| unsafe { map.discard_unchecked(.., Discard::Free) })
     };
     "madvise: MADV_COLD of huge pages", Some(Errno::EINVAL), Kind::Invalid, ADVISE, 0..2 << 20, || {
         of_the_pool(|map| map.hint(.., Hint::Cold))
@@ -143,7 +144,7 @@ pub(crate) const CASES: &[Case] = cases! {
         if !neap_map::has_guards() {
             return skipped("MADV_GUARD_INSTALL is Linux 6.13");
         }
-        of_the_pool(|map| map.into_guard().map(|_| ()).map_err(Error::from))
+        of_the_pool(|map| map.guard(..))
     };
     "madvise: MADV_FREE of a file map", Some(Errno::EINVAL), Kind::Invalid, DISCARD, 0..4096, || {
         let map = FileMap::of(&file_of(PAGE)).writable().map().unwrap();

@@ -212,7 +212,7 @@ pub(crate) const CASES: &[Case] = cases! {
     "mmap: shared anonymous, fs.file-max is reached",
         Some(Errno::ENFILE), Kind::TooManyFiles, MAP, ONE, file_max;
     "mmap: a pipe", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || map_one(&pipe());
-    "mmap: a socket", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || {
+    "mmap: a socket", None, Kind::DeviceMemory, MAP, 0..0, || {
         map_one(&std::os::unix::net::UnixDatagram::unbound().unwrap())
     };
     "mmap: a directory", Some(Errno::ENODEV), Kind::NotMappable, MAP, ONE, || map_one(&open("/"));
