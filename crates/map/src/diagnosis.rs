@@ -72,6 +72,8 @@ pub(crate) fn of_resize(errno: Errno, grown: u64, to: Move) -> Error {
     let kind = match errno {
         Errno::EAGAIN => Kind::MemlockLimit,
         Errno::EPERM => Kind::MapSealed,
+        // Of several mappings.
+        Errno::EFAULT => Kind::Invalid,
         Errno::ENOMEM if grown == 0 => without_memory(0),
         Errno::ENOMEM => match without_memory(grown) {
             // It may not move, and nothing else forbids it: its neighbour does.

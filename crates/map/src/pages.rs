@@ -110,10 +110,15 @@ impl<V: View> Map<V> {
     ///
     /// # Errors
     /// [`Kind::OutOfRange`]; [`Kind::NotFound`] without procfs, [`Kind::AccessDenied`],
-    /// [`Kind::TooManyFiles`].
+    /// [`Kind::TooManyFiles`]; [`Kind::OutOfMemory`]: 8 bytes for each page cannot be had.
     pub fn pages(&self, range: impl RangeBounds<usize>) -> Result<Vec<PageState>, Error> {
         let pages = self.covering(Operation::Residency, &range)?;
-        let mut words = vec![Word::default(); pages.span().len() / page_size()];
+        let count = pages.span().len() / page_size();
+        let mut words = Vec::new();
+        words
+            .try_reserve_exact(count)
+            .map_err(|_| pages.name(Error::found(Operation::Residency, Kind::OutOfMemory)))?;
+        words.resize(count, Word::default());
         if !words.is_empty() {
             let pagemap = open().map_err(|error| pages.name(error))?;
             let said = |errno| pages.name(diagnosis::of(Operation::Residency, errno));

@@ -22,6 +22,7 @@ use rustix::io::{IoSliceMut, ReadWriteFlags, preadv2};
 use std::ops::{Bound, Range, RangeBounds};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
+use zerocopy::FromZeros;
 
 /// What mincore's answer is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,7 +128,9 @@ impl<V: View> Map<V> {
         let bytes = self.area().bytes(Operation::Residency, &range)?;
         let covered = self.covering(Operation::Residency, &bytes)?;
         let span = covered.span();
-        let mut pages = vec![0; span.len().div_ceil(page_size())];
+        let none = Error::found(Operation::Residency, Kind::OutOfMemory);
+        let mut pages =
+            u8::new_vec_zeroed(span.len().div_ceil(page_size())).map_err(|_| covered.name(none))?;
         let resident = match residency(span, &mut pages) {
             _ if bytes.is_empty() => 0,
             Ok(resident) => resident,

@@ -158,7 +158,7 @@ impl<V: CopyOut> BufRead for Cursor<'_, V> {
     }
 
     fn consume(&mut self, amount: usize) {
-        self.used += amount;
+        self.used = self.used.saturating_add(amount);
         assert!(
             self.used <= self.buffer.len(),
             "no more than was lent can be consumed"

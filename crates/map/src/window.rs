@@ -113,6 +113,7 @@ impl Window<Volatile> {
     ///
     /// # Errors
     /// [`Kind::Invalid`]: windows of 0 bytes. [`Kind::TooLarge`], [`Kind::TooManyFiles`]; those of fstat(2).
+    /// [`Kind::OutOfMemory`]: more windows than can be kept.
     pub fn new(file: &impl AsFd, window_bytes: usize, windows: NonZeroUsize) -> Result<Self, Error> {
         Window::over(file, window_bytes, windows)
     }
@@ -158,10 +159,15 @@ impl<V: Open> Window<V> {
             hits: AtomicU64::new(0),
             held: RwLock::new(None),
         };
+        let mut slots = Vec::new();
+        slots
+            .try_reserve_exact(windows.get())
+            .map_err(|_| refused(Kind::OutOfMemory))?;
+        slots.extend((0..windows.get()).map(slot));
         let window = Window {
             file,
             bytes: bytes as u64,
-            slots: (0..windows.get()).map(slot).collect(),
+            slots: slots.into_boxed_slice(),
             len: AtomicU64::new(0),
             clock: AtomicU64::new(1),
             misses: AtomicU64::new(0),

@@ -8,20 +8,28 @@ mod skip;
 
 use child::in_child;
 use memory::{HUGE, PAGE};
+use neap_map::lock::When;
 use neap_map::protection::Protection;
 use neap_map::view::{Owned, VolatileMut};
-use neap_map::{Anon, FileMap, Guards, HugePage, Kind, Map, Means, Memfd, Seals, SharedRing, use_means};
+use neap_map::{
+    Allocation, Anon, FileMap, Guards, HugePage, Kind, Map, Means, Memfd, Sealed, Seals, SharedRing,
+    Snapshot, Window, use_means,
+};
 use skip::skip;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs `body` with pages of 2 MiB in the pool, if the test may fill it.
 fn with_huge_pages(count: usize, body: impl FnOnce()) {
     const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    static TURN: Mutex<()> = Mutex::new(());
     struct Restore(String);
     impl Drop for Restore {
         fn drop(&mut self) {
             let _ = std::fs::write(POOL, self.0.trim());
         }
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(before) = std::fs::read_to_string(POOL) else {
         return skip("no huge pages of 2 MiB");
     };
@@ -149,6 +157,105 @@ fn more_values_than_there_is_memory_for_are_an_error() {
     });
 }
 
+#[test]
+fn more_records_than_there_is_memory_for_are_an_error() {
+    in_child(|| {
+        let room = Anon::private(1 << 40).reserve().unwrap();
+        let (soft, hard) = (libc::RLIMIT_AS, (1 << 40) + (256 << 20));
+        let limit = libc::rlimit {
+            rlim_cur: hard,
+            rlim_max: hard,
+        };
+        // SAFETY: `limit` is live.
+        assert_eq!(unsafe { libc::setrlimit(soft, &raw const limit) }, 0);
+        assert_eq!(room.residency(..).unwrap_err().kind(), Kind::OutOfMemory);
+        assert_eq!(room.pages(..).unwrap_err().kind(), Kind::OutOfMemory);
+        let file = memory::file_of(PAGE);
+        for windows in [usize::MAX, usize::MAX >> 1, 1 << 40] {
+            let refused = Window::new(&file, PAGE, NonZeroUsize::new(windows).unwrap()).unwrap_err();
+            assert_eq!(refused.kind(), Kind::OutOfMemory);
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "no more than was lent")]
+fn a_cursor_does_not_go_back_by_consuming_too_much() {
+    use std::io::BufRead;
+    let map = Anon::shared(PAGE).map().unwrap();
+    let mut cursor = map.cursor();
+    cursor.fill_buf().unwrap();
+    cursor.consume(1);
+    cursor.consume(usize::MAX);
+}
+
+#[test]
+fn a_forgotten_lock_keeps_no_map() {
+    in_child(|| {
+        let map = Anon::private(PAGE).map().unwrap();
+        let place = map.as_ptr().addr();
+        match map.lock(.., When::Now) {
+            Ok(guard) => std::mem::forget(guard),
+            Err(error) => return skip(error),
+        }
+        map.unmap().unwrap();
+        let map = Anon::private(PAGE).at(place).map().unwrap();
+        let guard = map.lock(.., When::Now).unwrap();
+        assert_eq!(map[0], 0);
+        // The forgotten one still counts: the page stays locked.
+        guard.unlock().unwrap();
+        let mut map = map;
+        map.fill(1);
+        map.resize_moving(9 * PAGE).unwrap();
+        assert_eq!((map[PAGE - 1], map[PAGE]), (1, 0));
+    });
+}
+
+#[test]
+fn a_snapshot_of_holes_has_all_its_pages() {
+    in_child(|| {
+        let Some(folder) = small_file_system() else {
+            return skip("may not mount a tmpfs");
+        };
+        let path = folder.join("sparse");
+        std::fs::File::create(&path)
+            .unwrap()
+            .set_len(64 * PAGE as u64)
+            .unwrap();
+        let snapshot = Snapshot::take(&std::fs::File::open(&path).unwrap(), &folder).unwrap();
+        assert!(std::fs::write(folder.join("full"), vec![1; 2 << 20]).is_err());
+        assert!(snapshot.iter().all(|&byte| byte == 0));
+        let refused = Snapshot::take(&std::fs::File::open(&path).unwrap(), &folder).unwrap_err();
+        assert_eq!(refused.kind(), Kind::StorageFull);
+    });
+}
+
+#[test]
+fn a_sealed_object_of_huge_pages_with_holes_is_there_or_refused() {
+    with_huge_pages(1, || {
+        in_child(|| {
+            let make = || {
+                let memfd = Memfd::named("holes").huge(HugePage::MIB_2);
+                let memfd = memfd.allocation(Allocation::Sparse).create(HUGE as u64).unwrap();
+                memfd.seal(Seals::SHRINK | Seals::GROW | Seals::WRITE).unwrap();
+                memfd
+            };
+            let sealed = Sealed::open(make()).unwrap();
+            assert_eq!(
+                Anon::private(HUGE)
+                    .huge(HugePage::MIB_2)
+                    .map()
+                    .unwrap_err()
+                    .kind(),
+                Kind::HugePoolEmpty
+            );
+            let refused = Sealed::open(make()).unwrap_err().kind();
+            assert!(matches!(refused, Kind::HugePoolEmpty | Kind::OutOfMemory));
+            assert!(sealed.iter().all(|&byte| byte == 0));
+        });
+    });
+}
+
 /// Two halves of a map, the second sealed for ever, as one.
 fn half_sealed() -> Option<Map<Owned>> {
     let mut first = memory::filled(2 * PAGE);
@@ -237,7 +344,7 @@ fn pieces_of_different_memory_are_one_map() {
         map.fill(.., 9).unwrap();
         map.copy_from(100, &map, ..2 * PAGE).unwrap();
         map.resize(3 * PAGE).unwrap();
-        map.resize_moving(8 * PAGE).unwrap_err();
+        assert_eq!(map.resize_moving(8 * PAGE).unwrap_err().kind(), Kind::Invalid);
         map.discard(..).unwrap();
         assert_eq!(map.read::<u8>(PAGE), Ok(9));
         let mut map = map.close().unwrap().open().unwrap();
