@@ -1,9 +1,9 @@
 //! `cargo xtask cross`: that everything compiles for aarch64, and that its libneap.so serves programs.
 //!
-//! What is missing on this machine is skipped by name: the standard library for the target (`rustup target add
-//! aarch64-unknown-linux-gnu`), the cross compiler (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross), the emulator
-//! (qemu-user). The emulator runs the processor's instructions over this machine's kernel, and answers some memory
-//! calls itself: it shows that the assembly is right, not that the kernel's calls are.
+//! What is missing on this machine is skipped by name: the standard library for the target (`rustup target
+//! add aarch64-unknown-linux-gnu`), the cross compiler (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross), the
+//! emulator (qemu-user). The emulator runs the processor's instructions over this machine's kernel, and
+//! answers some memory calls itself: it shows that the assembly is right, not that the kernel's calls are.
 
 use crate::Outcome;
 use crate::artifacts::{cargo, check, root, target};

@@ -2,18 +2,19 @@
 //! ThreadSanitizer.
 //!
 //! Owns how they are built with the stable compiler: the options are unlocked by RUSTC_BOOTSTRAP. For
-//! AddressSanitizer the standard library is the ordinary one; what is watched is the heap's own code and its
-//! tests. `neap-os` is left out: its tests fault on purpose and start threads that the C library does not know,
-//! which is taken for errors. For ThreadSanitizer the standard library is built anew, from the component
-//! rust-src, or its channels and locks would be reported as races; without the component it is skipped by name.
-//! It runs the stress tests over a simulated kernel: at the places where those of the real kernel put their
-//! heaps it keeps its own records. What a sanitizer sees is what happened in that run; loom's models
-//! (`crates/heap/src/tests/models`) try every order of a few steps.
+//! AddressSanitizer the standard library is the ordinary one; what is watched is the heap's own code and
+//! its tests. `neap-os` is left out: its tests fault on purpose and start threads that the C library does
+//! not know, which is taken for errors. For ThreadSanitizer the standard library is built anew, from the
+//! component rust-src, or its channels and locks would be reported as races; without the component it is
+//! skipped by name. It runs the stress tests over a simulated kernel: at the places where those of the real
+//! kernel put their heaps it keeps its own records. What a sanitizer sees is what happened in that run;
+//! loom's models (`crates/heap/src/tests/models`) try every order of a few steps.
 //!
-//! Of `neap-map` AddressSanitizer watches what the maps' users and its own code do with slices, and the memory
-//! beside them that it owns itself. Its handlers for SIGSEGV and SIGBUS are turned off, as the faults of guarded
-//! copies are `neap-map`'s to catch; the copies themselves are assembly, which it does not see. Left out are
-//! the tests named in [`WITHOUT_ROOM`], which leave no room for its own mappings or count what they take.
+//! Of `neap-map` AddressSanitizer watches what the maps' users and its own code do with slices, and the
+//! memory beside them that it owns itself. Its handlers for SIGSEGV and SIGBUS are turned off, as the
+//! faults of guarded copies are `neap-map`'s to catch; the copies themselves are assembly, which it does
+//! not see. Left out are the tests named in [`WITHOUT_ROOM`], which leave no room for its own mappings or
+//! count what they take.
 
 use crate::Outcome;
 use crate::artifacts::{check, root, target};

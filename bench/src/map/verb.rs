@@ -10,7 +10,8 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
 
-/// neap-map beside memmap2, rustix and plain reads: scans, random reads, logs, rings, growth, counters, costs.
+/// neap-map beside memmap2, rustix and plain reads: scans, random reads, logs, rings, growth, counters,
+/// costs.
 ///
 /// Prints tables and, last, a line that says pass or MISS for each target. Needs 5 GiB of memory and 4 GiB on
 /// the disk of the target directory.

@@ -50,7 +50,8 @@ fn contest(input: &Input, name: &'static str, size: usize) -> Result<Contest, St
     Ok(Contest {
         name,
         what: format!(
-            "{} reads of {size} bytes of a cached file, within {} KiB but for one in {FAR_EVERY}, through {WINDOWS} windows of {} MiB.",
+            "{} reads of {size} bytes of a cached file, within {} KiB but for one in {FAR_EVERY}, through {WINDOWS} \
+             windows of {} MiB.",
             offsets.len(),
             NEAR >> 10,
             WINDOW >> 20

@@ -153,7 +153,8 @@ macro_rules! loads {
             // SAFETY: (1) inside the area and aligned, by `place`; no reference to it exists.
             match unsafe { access::load_word::<$type>(place.cast()) } {
                 Some(outcome) => outcome.map_err(|error| error.at(offset as u64, size_of::<$type>() as u64)),
-                // SAFETY: as above, mapped for reading; a volatile access may be of memory that is not Rust's.
+                // SAFETY: as above, mapped for reading; a volatile access may be of memory that is not
+                // Rust's.
                 None => Ok(unsafe { place.read_volatile() }),
             }
         }

@@ -73,8 +73,8 @@ impl Key {
     /// # Ok::<(), neap_map::Error>(())
     /// ```
     pub fn new() -> Result<Key, Error> {
-        // Where rights cannot be changed (aarch64, as yet) a key is of no use. Where there are none the kernel
-        // says either that or, to two who ask at the same time, that all are taken.
+        // Where rights cannot be changed (aarch64, as yet) a key is of no use. Where there are none the
+        // kernel says either that or, to two who ask at the same time, that all are taken.
         pkey::rights(Number::DEFAULT).map_err(of_key)?;
         let number = pkey::alloc(Rights::None).map_err(of_key)?;
         Ok(Key(Arc::new(Allocated(number))))

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// Says that this test cannot be made here, also in the list that `cargo xtask test` prints. Not by `eprintln!`
-/// alone: the test runner keeps that to itself.
+/// Says that this test cannot be made here, also in the list that `cargo xtask test` prints. Not by
+/// `eprintln!` alone: the test runner keeps that to itself.
 pub(crate) fn skip(why: impl Display) {
     let thread = std::thread::current();
     let line = format!("neap-map::{}: {why}\n", thread.name().unwrap_or("a test"));

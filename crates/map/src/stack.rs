@@ -32,8 +32,8 @@ const GAP_PAGES: usize = 256;
 pub struct Stack(Area);
 
 impl Stack {
-    /// A stack of `len` bytes at first, at least one page, readable and writable. It lies where there is room to
-    /// grow to `RLIMIT_STACK` (to 64 MiB if that is more); nobody keeps the room for it.
+    /// A stack of `len` bytes at first, at least one page, readable and writable. It lies where there is
+    /// room to grow to `RLIMIT_STACK` (to 64 MiB if that is more); nobody keeps the room for it.
     ///
     /// # Errors
     /// [`Kind::TooLarge`](crate::Kind::TooLarge), and the limits of memory.

@@ -53,8 +53,8 @@ pub(crate) fn limit(resource: usize, value: u64) {
     unsafe { syscall4(Call::PRLIMIT64, 0, resource, address, 0) }.unwrap();
 }
 
-/// Says that this test cannot be made here, also in the list that `cargo xtask test` prints. Not by `eprintln!`
-/// alone: the test runner keeps that to itself.
+/// Says that this test cannot be made here, also in the list that `cargo xtask test` prints. Not by
+/// `eprintln!` alone: the test runner keeps that to itself.
 pub(crate) fn skip(why: impl std::fmt::Display) {
     let thread = std::thread::current();
     let line = std::format!("neap-os::{}: {why}\n", thread.name().unwrap_or("a test"));

@@ -93,7 +93,8 @@ impl Flags {
     pub const NON_BLOCK: Flags = Flags(0x1_0000);
     /// `MAP_STACK`: no huge pages (6.7).
     pub const STACK: Flags = Flags(0x2_0000);
-    /// `MAP_SYNC` (4.15), with [`Sharing::SharedValidate`] on a DAX file: a stored page's metadata is durable.
+    /// `MAP_SYNC` (4.15), with [`Sharing::SharedValidate`] on a DAX file: a stored page's metadata is
+    /// durable.
     pub const SYNC: Flags = Flags(0x8_0000);
     /// `MAP_UNINITIALIZED`: ignored on kernels for machines with an MMU.
     pub const UNINITIALIZED: Flags = Flags(0x400_0000);

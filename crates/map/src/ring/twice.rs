@@ -50,8 +50,8 @@ impl Twice {
     /// Has children of forks do without.
     pub(super) fn leave_out_of_forks(&self) -> Result<(), Error> {
         let pages = self.area.whole();
-        // SAFETY: (1) the whole of this area; (2) this process loses nothing, and a child cannot rely on bytes
-        // that it does not have: what it touches there faults.
+        // SAFETY: (1) the whole of this area; (2) this process loses nothing, and a child cannot rely on
+        // bytes that it does not have: what it touches there faults.
         unsafe { advice::discard(pages.span(), Discard::DontFork) }
             .map_err(|errno| pages.name(diagnosis::of(Operation::Advise, errno)))
     }
