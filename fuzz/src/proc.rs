@@ -1,6 +1,10 @@
 //! The parsers of `/proc`: whatever a file says, they neither panic nor contradict themselves.
 
-use neap_proc::parse::{Maps, SmapsRollup, Stat, Statm, Status, children};
+use neap_proc::parse::{
+    BuddyInfo, Choice, Counters, Limits, Maps, Meminfo, MemoryGroup, NumaMaps, PageCounts, PageFlags,
+    Pressure, Smaps, SmapsRollup, SmapsText, Stat, Statm, Status, Swaps, ZramMemory, children, pagemap_words,
+    swap_slot,
+};
 
 /// Parses `bytes` as each of the files.
 ///
@@ -22,4 +26,41 @@ pub fn run(bytes: &[u8]) {
         assert!(mapping.start < mapping.end, "a mapping ends before it starts");
         assert_eq!(mapping.len_bytes(), mapping.end - mapping.start);
     }
+    let _ = Limits::parse(text);
+    let _ = MemoryGroup::parse(text);
+    let _ = Meminfo::parse(text).used_bytes();
+    smaps(text, page_bytes);
+    machine(text);
+}
+
+/// Files of the machine, and words of bits.
+fn machine(text: &[u8]) {
+    let counters = Counters::parse(text);
+    for (name, number) in counters.iter() {
+        assert_eq!(counters.get(name), Some(number), "{name} is not found");
+    }
+    let _ = (Pressure::parse(text), Swaps::parse(text), ZramMemory::parse(text));
+    let _ = (Choice::parse(text), NumaMaps::parse(text));
+    let _ = BuddyInfo::parse(text).free_pages_from(1);
+    for flags in PageFlags::parse(text) {
+        let _ = flags.names().count();
+    }
+    let counts: PageCounts = pagemap_words(text).inspect(|word| _ = swap_slot(*word)).collect();
+    assert_eq!(counts.pages, (text.len() / 8) as u64);
+    assert!(counts.frames_denied <= counts.present);
+}
+
+/// The text cut in two says what it says in one piece.
+fn smaps(text: &[u8], seed: u64) {
+    let whole = Smaps::parse(text);
+    for entry in &whole.entries {
+        assert!(entry.start < entry.end, "a mapping ends before it starts");
+        let _ = whole.name(entry.name);
+    }
+    let cut = usize::try_from(seed).unwrap_or(0) % (text.len() + 1);
+    let (first, second) = text.split_at(cut);
+    let mut pieces = SmapsText::default();
+    pieces.feed(first);
+    pieces.feed(second);
+    assert_eq!(pieces.finish(), whole, "cut at {cut}");
 }

@@ -33,6 +33,11 @@ pub enum Frame {
 }
 
 impl Word {
+    /// A word that was read elsewhere, as from another process's pagemap or a copy of one.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Word {
+        Word(bits)
+    }
     /// The kernel's word as it is.
     #[must_use]
     pub const fn bits(self) -> u64 {

@@ -37,3 +37,25 @@ pub(super) fn kilobytes(value: &[u8]) -> Option<u64> {
     (words.next() == Some(b"kB")).then_some(())?;
     count.checked_mul(1024)
 }
+
+/// `\040` and the like turned back into the bytes they stand for.
+pub(super) fn unescaped(word: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = match (first, after.first_chunk::<3>()) {
+            (b'\\', Some(digits)) => octal(digits),
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(*first));
+        rest = escaped.and_then(|_| after.get(3..)).unwrap_or(after);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    let text = core::str::from_utf8(digits)
+        .ok()
+        .filter(|text| !text.starts_with('+'))?;
+    u8::from_str_radix(text, 8).ok()
+}

@@ -79,36 +79,86 @@ impl Mapping {
     /// Reads one line without its newline, e.g. the first line of an smaps entry.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Mapping> {
+        let columns = Columns::parse(line)?;
+        let Permissions {
+            read,
+            write,
+            execute,
+            shared,
+        } = columns.permissions;
+        Some(Mapping {
+            start: columns.start,
+            end: columns.end,
+            read,
+            write,
+            execute,
+            shared,
+            offset: columns.offset,
+            device: columns.device,
+            inode: columns.inode,
+            name: Name::parse(columns.name),
+        })
+    }
+}
+
+/// What may be done with a mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// PROT_READ.
+    pub read: bool,
+    /// PROT_WRITE.
+    pub write: bool,
+    /// PROT_EXEC.
+    pub execute: bool,
+    /// MAP_SHARED.
+    pub shared: bool,
+}
+
+/// A line cut into its columns, the name as the kernel wrote it.
+pub(super) struct Columns<'a> {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) permissions: Permissions,
+    pub(super) offset: u64,
+    pub(super) device: (u64, u64),
+    pub(super) inode: u64,
+    pub(super) name: &'a [u8],
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn parse(line: &'a [u8]) -> Option<Columns<'a>> {
         let mut rest = line;
         let span = column(&mut rest)?;
         let dash = span.iter().position(|&byte| byte == b'-')?;
         let (start, end) = (lines::hex(span.get(..dash)?)?, lines::hex(span.get(dash + 1..)?)?);
-        let flags = column(&mut rest)?;
+        let letters = column(&mut rest)?;
         let offset = lines::hex(column(&mut rest)?)?;
         let device = column(&mut rest)?;
         let colon = device.iter().position(|&byte| byte == b':')?;
         let inode = lines::number(column(&mut rest)?)?;
-        let flag = |index: usize, letter: u8| flags.get(index) == Some(&letter);
-        (start < end && flags.len() >= 4).then_some(Mapping {
+        let letter = |index: usize, letter: u8| letters.get(index) == Some(&letter);
+        (start < end && letters.len() >= 4).then_some(Columns {
             start,
             end,
-            read: flag(0, b'r'),
-            write: flag(1, b'w'),
-            execute: flag(2, b'x'),
-            shared: flag(3, b's'),
+            permissions: Permissions {
+                read: letter(0, b'r'),
+                write: letter(1, b'w'),
+                execute: letter(2, b'x'),
+                shared: letter(3, b's'),
+            },
             offset,
             device: (
                 lines::hex(device.get(..colon)?)?,
                 lines::hex(device.get(colon + 1..)?)?,
             ),
             inode,
-            name: Name::parse(rest.trim_ascii_start()),
+            name: rest.trim_ascii_start(),
         })
     }
 }
 
 impl Name {
-    fn parse(bytes: &[u8]) -> Name {
+    pub(super) fn parse(bytes: &[u8]) -> Name {
         let text = String::from_utf8_lossy(bytes).replace("\\012", "\n");
         if text.is_empty() {
             return Name::Anonymous;
