@@ -43,8 +43,13 @@ impl Host {
 
     /// What a file says, without the blanks around it.
     pub fn text(&self, path: &str) -> Reading<String> {
-        match fs::read(self.root.join(path.trim_start_matches('/'))) {
-            Ok(bytes) => Reading::Value(String::from_utf8_lossy(&bytes).trim().to_owned()),
+        self.bytes(path)
+            .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    pub(super) fn bytes(&self, path: &str) -> Reading<Vec<u8>> {
+        match fs::read(self.path(path)) {
+            Ok(bytes) => Reading::Value(bytes),
             Err(error) => missing(&error),
         }
     }
@@ -77,39 +82,42 @@ impl Host {
     /// The memory group of this process. `Absent(NotInThisKernel)`: its memory is counted in none, or the
     /// group's files are not mounted where they usually are.
     pub fn memory_group(&self) -> Reading<GroupMemory> {
-        self.text("/proc/self/cgroup").and_then(|text| {
-            let Some(group) = MemoryGroup::parse(text.as_bytes()) else {
-                return Reading::Absent(Reason::NotInThisKernel);
-            };
-            let (mount, limit, used) = match group.version {
-                GroupVersion::V2 => ("/sys/fs/cgroup", "memory.max", "memory.current"),
-                GroupVersion::V1 => (
-                    "/sys/fs/cgroup/memory",
-                    "memory.limit_in_bytes",
-                    "memory.usage_in_bytes",
-                ),
-            };
-            // In a container the path is often that of the host, and the group is mounted as the root.
-            let own = format!("{mount}/{}", group.path.trim_start_matches('/'));
-            let folder = if self.has(&format!("{own}/{used}")) || self.has(&format!("{own}/{limit}")) {
-                own
-            } else {
-                mount.to_owned()
-            };
+        self.group_folder().map(|(group, folder)| {
+            let (limit, used) = group_files(group.version);
             let bound = |file: &str| {
                 let text = self.text(&format!("{folder}/{file}"));
                 text.and_then(|text| {
                     Bound::parse(text.as_bytes()).map_or(Reading::Absent(Reason::Malformed), Reading::Value)
                 })
             };
-            if !self.has(&format!("{folder}/{limit}")) && !self.has(&format!("{folder}/{used}")) {
-                return Reading::Absent(Reason::NotInThisKernel);
-            }
-            Reading::Value(GroupMemory {
+            GroupMemory {
                 limit: bound(limit),
                 high: bound("memory.high"),
                 used_bytes: self.number(&format!("{folder}/{used}")),
                 group,
+            }
+        })
+    }
+
+    /// The memory group of this process and the folder with its files.
+    pub(super) fn group_folder(&self) -> Reading<(MemoryGroup, String)> {
+        self.text("/proc/self/cgroup").and_then(|text| {
+            let Some(group) = MemoryGroup::parse(text.as_bytes()) else {
+                return Reading::Absent(Reason::NotInThisKernel);
+            };
+            let mount = match group.version {
+                GroupVersion::V2 => "/sys/fs/cgroup",
+                GroupVersion::V1 => "/sys/fs/cgroup/memory",
+            };
+            let (limit, used) = group_files(group.version);
+            // In a container the path is often that of the host, and the group is mounted as the root.
+            let own = format!("{mount}/{}", group.path.trim_start_matches('/'));
+            let there = |folder: &String| {
+                self.has(&format!("{folder}/{limit}")) || self.has(&format!("{folder}/{used}"))
+            };
+            let found = [own, mount.to_owned()].into_iter().find(there);
+            found.map_or(Reading::Absent(Reason::NotInThisKernel), |folder| {
+                Reading::Value((group, folder))
             })
         })
     }
@@ -121,7 +129,15 @@ impl Host {
     }
 }
 
-fn missing<T>(error: &io::Error) -> Reading<T> {
+/// The files with the limit and with what is used.
+fn group_files(version: GroupVersion) -> (&'static str, &'static str) {
+    match version {
+        GroupVersion::V2 => ("memory.max", "memory.current"),
+        GroupVersion::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    }
+}
+
+pub(super) fn missing<T>(error: &io::Error) -> Reading<T> {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Reading::Denied,
         io::ErrorKind::NotFound => Reading::Absent(Reason::NotInThisKernel),

@@ -8,7 +8,7 @@ use crate::parse::{self, Limits, Maps, SmapsRollup, Stat, Statm, Status};
 use crate::{Reading, Reason};
 
 /// ESRCH: a file of a process that ended after it was opened.
-const ESRCH: i32 = 3;
+pub(super) const ESRCH: i32 = 3;
 
 /// A `/proc`: the running kernel's, or a recorded copy in tests.
 #[derive(Clone, Debug)]
@@ -122,6 +122,11 @@ impl Proc {
         }
     }
 
+    /// `/proc/PID`.
+    pub(super) fn folder(&self, pid: u32) -> PathBuf {
+        self.root.join(pid.to_string())
+    }
+
     fn bytes(&self, pid: u32, file: &str) -> Reading<Vec<u8>> {
         match fs::read(self.root.join(pid.to_string()).join(file)) {
             Ok(bytes) => Reading::Value(bytes),
@@ -129,7 +134,7 @@ impl Proc {
         }
     }
 
-    fn missing<T>(&self, pid: u32, error: &io::Error) -> Reading<T> {
+    pub(super) fn missing<T>(&self, pid: u32, error: &io::Error) -> Reading<T> {
         match error.kind() {
             io::ErrorKind::PermissionDenied => Reading::Denied,
             io::ErrorKind::NotFound if self.root.join(pid.to_string()).exists() => {
