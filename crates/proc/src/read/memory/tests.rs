@@ -18,7 +18,7 @@ fn a_machine_with_groups_of_version_1_is_read() {
         (Reading::Value(31), Reading::Value(0))
     );
     let group = host.group_use().value().unwrap();
-    assert_eq!(group.stat.value().unwrap().get("total_shmem"), Some(247_984_128));
+    assert_eq!(group.stat.value().unwrap().get("total_shmem"), Some(9_068_544));
     assert_eq!(group.events.value().unwrap().get("oom_kill"), Some(0));
     assert_eq!(group.pressure, Reading::Absent(Reason::NotInThisKernel));
     assert_eq!(host.page_flags(0, 8), Reading::Absent(Reason::NotInThisKernel));
