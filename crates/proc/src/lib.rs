@@ -10,6 +10,9 @@
 
 mod reading;
 
+#[cfg(test)]
+mod skip;
+
 pub mod attempt;
 
 pub mod parse;

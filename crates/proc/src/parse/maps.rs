@@ -28,7 +28,7 @@ pub struct Mapping {
 }
 
 /// The last column of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Name {
     /// Empty.
     Anonymous,

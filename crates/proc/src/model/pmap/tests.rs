@@ -1,0 +1,105 @@
+//! The real pmap's rows: recorded, and of a child that is stopped.
+
+use std::process::{Child, Command};
+
+use super::*;
+use crate::read::Proc;
+use crate::skip::skip;
+
+/// The rows and the footer of what pmap printed.
+fn printed(text: &str) -> (Vec<Row>, Footer) {
+    let (mut rows, mut footer) = (Vec::new(), Footer::default());
+    let number = |words: &mut std::str::SplitAsciiWhitespace| words.next().unwrap().parse::<u64>().unwrap();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("total") => {
+                assert_eq!(words.next(), Some("kB"));
+                footer = Footer {
+                    kilobytes: number(&mut words),
+                    rss_kilobytes: number(&mut words),
+                    dirty_kilobytes: number(&mut words),
+                };
+            }
+            Some(first) if first.len() == 16 && !first.starts_with('-') => rows.push(Row {
+                start: u64::from_str_radix(first, 16).unwrap(),
+                kilobytes: number(&mut words),
+                rss_kilobytes: Some(number(&mut words)),
+                dirty_kilobytes: Some(number(&mut words)),
+                mode: words.next().unwrap().to_owned(),
+                // A blank, and the name with its own.
+                name: line.get(47..).unwrap().to_owned(),
+            }),
+            _ => {}
+        }
+    }
+    (rows, footer)
+}
+
+#[test]
+fn a_recorded_process_has_the_rows_that_pmap_printed() {
+    let text = include_str!("../../../tests/fixtures/linux-6.18/proc/4711/pmap-x.txt");
+    let smaps = Smaps::parse(include_bytes!(
+        "../../../tests/fixtures/linux-6.18/proc/4711/smaps"
+    ));
+    // Column 28 of its stat.
+    let rows = Row::all(&smaps, Some(140_733_523_757_808));
+    let (wanted, footer) = printed(text);
+    assert_eq!((wanted.len(), Footer::of(&rows)), (122, footer));
+    assert_eq!(rows, wanted);
+}
+
+struct Stopped(Child);
+
+impl Stopped {
+    fn new() -> Stopped {
+        let stopped = Stopped(Command::new("sleep").arg("60").spawn().unwrap());
+        let pid = stopped.0.id();
+        // It must be sleeping first: exec(2) is behind it then.
+        wait_for(pid, crate::parse::State::Sleeping);
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -STOP {pid}"))
+            .status();
+        assert!(sent.unwrap().success());
+        wait_for(pid, crate::parse::State::Stopped);
+        stopped
+    }
+}
+
+fn wait_for(pid: u32, state: crate::parse::State) {
+    let is = || {
+        let stat = Proc::default().stat(pid).value().unwrap();
+        stat.comm == "sleep" && stat.state == state
+    };
+    while !is() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_stopped_child_has_the_rows_that_pmap_prints() {
+    let child = Stopped::new();
+    let pid = child.0.id();
+    let output = match Command::new("pmap").arg("-x").arg(pid.to_string()).output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return skip("pmap is not installed");
+        }
+        Err(error) => panic!("pmap: {error}"),
+    };
+    assert!(output.status.success());
+    let smaps = Proc::default().smaps(pid).value().unwrap();
+    let maps = Proc::default().maps(pid).value().unwrap();
+    let rows = Row::all(&smaps, stack_by_name(&maps.mappings));
+    let (wanted, footer) = printed(&String::from_utf8(output.stdout).unwrap());
+    assert!(!wanted.is_empty());
+    assert_eq!((rows, footer), (wanted.clone(), Footer::of(&wanted)));
+}
