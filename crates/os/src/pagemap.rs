@@ -1,7 +1,7 @@
-//! The state of each page of this process, by /proc/self/pagemap: [`Word`]s for all, or [`Region`]s of those
+//! The state of each page of a process, by /proc/PID/pagemap: [`Word`]s for all, or [`Region`]s of those
 //! in a state (PAGEMAP_SCAN, 6.7).
 //!
-//! A [`Pagemap`] shows the process that opened it: a child of fork that reads the parent's descriptor reads
+//! [`Pagemap::open`] shows the process that opened it: a child of fork that reads the parent's descriptor reads
 //! of the parent. What it says is history by the time it is read. Not to be had without procfs. The numbers
 //! are those of Documentation/admin-guide/mm/pagemap.rst and include/uapi/linux/fs.h. It changes no page:
 //! neither soft-dirty bits nor write protection are reset here.
@@ -212,7 +212,7 @@ struct ScanArguments {
 
 const _: () = assert!(size_of::<ScanArguments>() == 96 && size_of::<Region>() == 24);
 
-/// /proc/self/pagemap, open. Like [`Fd`] it has no owner: it stays open until [`Pagemap::close`].
+/// /proc/PID/pagemap, open. Like [`Fd`] it has no owner: it stays open until [`Pagemap::close`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pagemap(Fd);
 
@@ -222,9 +222,32 @@ impl Pagemap {
     /// # Errors
     /// openat(2)'s: `ENOENT` without procfs, `EACCES` (not dumpable, or a sandbox), `EMFILE`, `ENFILE`.
     pub fn open() -> Result<Pagemap, Errno> {
+        Pagemap::open_path(c"/proc/self/pagemap")
+    }
+
+    /// Opens that of another process, closed on exec. It goes on showing the process that had the pid.
+    ///
+    /// # Errors
+    /// As [`Pagemap::open`]; `ENOENT` also without such a process, `EACCES` also for one that this process may
+    /// not trace (PTRACE_MODE_READ, ptrace(2)), `ESRCH` for one without memory.
+    pub fn open_process(pid: u32) -> Result<Pagemap, Errno> {
+        // Two texts around ten digits at most, and the end.
+        let mut path = [0; 32];
+        let (before, after) = (b"/proc/", b"/pagemap");
+        let digits = pid.checked_ilog10().unwrap_or(0) as usize + 1;
+        path[..before.len()].copy_from_slice(before);
+        let mut rest = pid;
+        for digit in path[before.len()..][..digits].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        path[before.len() + digits..][..after.len()].copy_from_slice(after);
+        Pagemap::open_path(CStr::from_bytes_until_nul(&path).map_err(|_| Errno::EINVAL)?)
+    }
+
+    fn open_path(path: &CStr) -> Result<Pagemap, Errno> {
         const AT_FDCWD: usize = (-100_i32).cast_unsigned() as usize;
         const O_CLOEXEC: usize = 0o2_000_000;
-        let path: &CStr = c"/proc/self/pagemap";
         let path = path.as_ptr().expose_provenance();
         // SAFETY: (1) reads the C string and opens a descriptor.
         let fd = unsafe { syscall4(Call::OPENAT, AT_FDCWD, path, O_CLOEXEC, 0)? };

@@ -122,6 +122,11 @@ impl Proc {
         }
     }
 
+    /// Whether it is the running kernel's, which answers more than reads.
+    pub(super) fn is_running_kernels(&self) -> bool {
+        self.root == Path::new("/proc")
+    }
+
     /// `/proc/PID`.
     pub(super) fn folder(&self, pid: u32) -> PathBuf {
         self.root.join(pid.to_string())

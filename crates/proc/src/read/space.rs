@@ -10,6 +10,10 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use neap_os::errno::Errno;
+use neap_os::pagemap::{Pagemap, Query, Region};
+use neap_os::unit::Span;
+
 use super::Proc;
 use super::process::ESRCH;
 use crate::parse::{self, NumaMaps, Smaps, SmapsText, Word};
@@ -53,6 +57,24 @@ impl Proc {
         }
     }
 
+    /// The pages of `addresses` in the states that `query` asks for, side by side ones together
+    /// (PAGEMAP_SCAN, 6.7). `Absent(NotInThisKernel)` before, and in a recorded copy, where no kernel answers.
+    pub fn scan(&self, pid: u32, addresses: Range<u64>, query: &Query) -> Reading<Vec<Region>> {
+        if !self.is_running_kernels() {
+            return Reading::Absent(Reason::NotInThisKernel);
+        }
+        let found = Pagemap::open_process(pid).and_then(|pagemap| {
+            let found = regions(pagemap, addresses, query);
+            pagemap.close();
+            found
+        });
+        match found {
+            Ok(regions) => Reading::Value(regions),
+            Err(Errno::ENOTTY) => Reading::Absent(Reason::NotInThisKernel),
+            Err(errno) => self.without_memory(pid, &io::Error::from_raw_os_error(errno.0)),
+        }
+    }
+
     fn open(&self, pid: u32, file: &str) -> io::Result<File> {
         File::open(self.folder(pid).join(file))
     }
@@ -75,6 +97,23 @@ fn read_smaps(mut file: File) -> io::Result<Smaps> {
             Err(error) => return Err(error),
         }
     }
+}
+
+fn regions(pagemap: Pagemap, addresses: Range<u64>, query: &Query) -> Result<Vec<Region>, Errno> {
+    let address = |at: u64| usize::try_from(at).map_err(|_| Errno::EFAULT);
+    let (start, end) = (address(addresses.start)?, address(addresses.end)?);
+    let mut rest = Span::new(start, end.saturating_sub(start)).ok_or(Errno::EINVAL)?;
+    let (mut all, mut piece) = (Vec::new(), vec![Region::default(); 1024]);
+    while !rest.is_empty() {
+        let scanned = pagemap.scan(rest, query, &mut piece)?;
+        all.extend(piece.iter().take(scanned.regions).copied());
+        // A scan that neither finds nor passes anything would go on for ever.
+        if scanned.regions == 0 || scanned.rest.base() <= rest.base() {
+            break;
+        }
+        rest = scanned.rest;
+    }
+    Ok(all)
 }
 
 fn words(
@@ -132,6 +171,33 @@ mod tests {
         });
         assert!((8..=9).contains(&read.value().unwrap()));
         assert!(counts.present >= 8 && counts.pages == read.value().unwrap());
+    }
+
+    #[test]
+    fn a_scan_of_a_child_finds_its_stack() {
+        use neap_os::pagemap::Categories;
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let proc = Proc::default();
+        let maps = proc.maps(child.id()).value().unwrap();
+        let stack = maps
+            .mappings
+            .iter()
+            .find(|m| m.name == parse::Name::Special("[stack]".to_owned()));
+        let addresses = stack.map_or(0..0, |stack| stack.start..stack.end);
+        let found = proc.scan(child.id(), addresses.clone(), &Query::all_of(Categories::PRESENT));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if found == Reading::Absent(Reason::NotInThisKernel) {
+            return crate::skip::skip("PAGEMAP_SCAN came with 6.7");
+        }
+        let found = found.value().unwrap();
+        let inside = |region: &Region| {
+            let span = region.span();
+            addresses.start <= span.base() as u64 && span.end() as u64 <= addresses.end
+        };
+        assert!(!found.is_empty() && found.iter().all(inside));
+        let gone = proc.scan(u32::MAX, 0..4096, &Query::all_of(Categories::PRESENT));
+        assert_eq!(gone, Reading::Absent(Reason::Gone));
     }
 
     #[test]

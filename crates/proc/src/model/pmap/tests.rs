@@ -4,7 +4,7 @@ use std::process::{Child, Command};
 
 use super::*;
 use crate::read::Proc;
-use crate::skip::skip;
+use crate::skip::missing;
 
 /// The rows and the footer of what pmap printed.
 fn printed(text: &str) -> (Vec<Row>, Footer) {
@@ -91,7 +91,7 @@ fn a_stopped_child_has_the_rows_that_pmap_prints() {
     let output = match Command::new("pmap").arg("-x").arg(pid.to_string()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return skip("pmap is not installed");
+            return missing("pmap");
         }
         Err(error) => panic!("pmap: {error}"),
     };
