@@ -18,6 +18,7 @@ Examples:
   neap run --max-rss 2G -- ./service     exit code 3 when it grew past 2 GiB
   neap compare -- python3 burst.py       the same under every allocator there is
   neap doctor                            what is missing on this machine
+  neap lab                               the kernel's memory calls, one by one
   neap run --help                        every option, every exit code";
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +32,9 @@ pub(crate) enum Verb {
     #[command(about = cmd::doctor::ABOUT, long_about = cmd::doctor::LONG_ABOUT,
               after_help = cmd::doctor::EXAMPLES, after_long_help = cmd::doctor::AFTER_LONG_HELP)]
     Doctor(cmd::doctor::DoctorArgs),
+    #[command(about = cmd::lab::ABOUT, long_about = cmd::lab::LONG_ABOUT,
+              after_help = cmd::lab::EXAMPLES, after_long_help = cmd::lab::AFTER_LONG_HELP)]
+    Lab(cmd::lab::LabArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]

@@ -5,5 +5,6 @@ mod place;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod run;

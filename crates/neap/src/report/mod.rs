@@ -20,9 +20,12 @@ mod build;
 
 mod machine;
 
+mod markup;
+
 pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod json;
+pub(crate) mod lab;
 pub(crate) mod text;
 
 use std::collections::BTreeMap;

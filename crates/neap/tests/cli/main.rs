@@ -5,10 +5,13 @@
 mod compares;
 mod compares_wrongly;
 mod examines;
+mod experiments;
 mod follows;
 mod itself;
 mod packaging;
+mod page;
 mod passes_through;
 mod refuses;
 mod reports;
+mod restores;
 mod support;

@@ -1,0 +1,36 @@
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* A line of smaps that the kernel writes for the mapping at `address`. */
+static void show(const char *when, void *address, const char *field)
+{
+    char line[512];
+    unsigned long start, end;
+    int inside = 0;
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    while (fgets(line, sizeof line, smaps)) {
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            inside = (unsigned long)address >= start && (unsigned long)address < end;
+        else if (inside && !strncmp(line, field, strlen(field)))
+            printf("%s: %s", when, line);
+    }
+    fclose(smaps);
+}
+
+int main(void)
+{
+    size_t len = 4096 * 4096;
+    char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(map, 7, len);
+    madvise(map, len, MADV_FREE);
+    show("after FREE", map, "LazyFree:");
+    printf("it reads %d\n", map[len - 1]);
+    memset(map, 8, len / 2);
+    show("half is written", map, "LazyFree:");
+    madvise(map, len, MADV_PAGEOUT);
+    show("reclaimed", map, "Rss:");
+    printf("written: %d, not written: %d\n", map[0], map[len * 3 / 4]);
+    return 0;
+}

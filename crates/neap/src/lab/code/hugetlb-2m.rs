@@ -1,0 +1,29 @@
+use neap_map::{Anon, HugePage};
+
+/// Lines of smaps that the kernel writes for the mapping at `address`.
+fn show(when: &str, address: *const u8, fields: &[&str]) {
+    let mut inside = false;
+    for line in std::fs::read_to_string("/proc/self/smaps").unwrap().lines() {
+        if let Some((from, to)) = line.split_once(' ').and_then(|(span, _)| span.split_once('-')) {
+            let number = |text| usize::from_str_radix(text, 16).unwrap();
+            inside = (number(from)..number(to)).contains(&address.addr());
+        } else if inside && fields.iter().any(|field| line.starts_with(field)) {
+            println!("{when}: {line}");
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // As root before: sysctl vm.nr_hugepages=4
+    let mut map = Anon::private(3 << 20).huge(HugePage::MIB_2).map()?;
+    map.fill(7);
+    show("filled", map.as_ptr(), &["Size:", "Private_Hugetlb:", "Rss:"]);
+    map.discard(..2 << 20)?;
+    show(
+        "after DONTNEED of a huge page",
+        map.as_ptr(),
+        &["Private_Hugetlb:"],
+    );
+    println!("it reads {}", map[0]);
+    Ok(())
+}

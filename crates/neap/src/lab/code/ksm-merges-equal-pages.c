@@ -1,0 +1,37 @@
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A line of smaps that the kernel writes for the mapping at `address`. */
+static void show(const char *when, void *address, const char *field)
+{
+    char line[512];
+    unsigned long start, end;
+    int inside = 0;
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    while (fgets(line, sizeof line, smaps)) {
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            inside = (unsigned long)address >= start && (unsigned long)address < end;
+        else if (inside && !strncmp(line, field, strlen(field)))
+            printf("%s: %s", when, line);
+    }
+    fclose(smaps);
+}
+
+int main(void)
+{
+    /* As root before: cd /sys/kernel/mm/ksm; echo 20000 >pages_to_scan; echo 1 >run */
+    size_t len = 4096 * 4096;
+    char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(map, 7, len);
+    madvise(map, len, MADV_MERGEABLE);
+    sleep(3);
+    show("merged", map, "KSM:");
+    map[5 * 4096] = 8;
+    printf("written: %d, its neighbour: %d\n", map[5 * 4096], map[6 * 4096]);
+    madvise(map, len, MADV_UNMERGEABLE);
+    show("after UNMERGEABLE", map, "KSM:");
+    return 0;
+}

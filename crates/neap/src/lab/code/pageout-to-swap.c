@@ -1,0 +1,35 @@
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* A line of smaps that the kernel writes for the mapping at `address`. */
+static void show(const char *when, void *address, const char *field)
+{
+    char line[512];
+    unsigned long start, end;
+    int inside = 0;
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    while (fgets(line, sizeof line, smaps)) {
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            inside = (unsigned long)address >= start && (unsigned long)address < end;
+        else if (inside && !strncmp(line, field, strlen(field)))
+            printf("%s: %s", when, line);
+    }
+    fclose(smaps);
+}
+
+int main(void)
+{
+    /* As root before: echo 256M >/sys/block/zram0/disksize; mkswap /dev/zram0; swapon /dev/zram0 */
+    size_t len = 4096 * 4096;
+    char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(map, 7, len);
+    printf("PAGEOUT: %d\n", madvise(map, len, MADV_PAGEOUT));
+    show("after it", map, "Rss:");
+    show("after it", map, "Swap:");
+    printf("it reads %d\n", map[len / 2]);
+    madvise(map, len, MADV_DONTNEED);
+    show("after DONTNEED", map, "Swap:");
+    return 0;
+}

@@ -1,0 +1,32 @@
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A file of `pages` pages of 'a', on disk and not in the page cache. */
+static int cold_file(int pages)
+{
+    char page[4096];
+    FILE *file = tmpfile();
+    memset(page, 'a', sizeof page);
+    for (int i = 0; i < pages; i++)
+        fwrite(page, 1, sizeof page, file);
+    fflush(file);
+    fsync(fileno(file));
+    posix_fadvise(fileno(file), 0, 0, POSIX_FADV_DONTNEED);
+    return fileno(file);
+}
+
+int main(void)
+{
+    char *map = mmap(NULL, 4 * 4096, PROT_READ, MAP_SHARED, cold_file(2), 0);
+    if (madvise(map, 4 * 4096, MADV_POPULATE_READ))
+        perror("past the end of the file");
+    char *holed = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(holed + 4096, 4096);
+    if (madvise(holed, 3 * 4096, MADV_POPULATE_WRITE))
+        perror("over a hole");
+    return 0;
+}
