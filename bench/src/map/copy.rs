@@ -4,6 +4,7 @@
 use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
 use neap_map::FileMap;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -55,13 +56,16 @@ pub(crate) fn contests(input: &Input) -> Result<Vec<Contest>, String> {
         // SAFETY: nobody writes this file while it is measured.
         let slice = unsafe { slice.assume_unmodified() };
         let volume = usize::try_from(input.scaled(VOLUME as u64)).map_err(|e| e.to_string())?;
-        let (mut one, mut two) = (vec![0_u8; size], vec![0_u8; size]);
+        // The same place to copy to: another one may lie worse in the caches.
+        let place = Rc::new(RefCell::new(vec![0_u8; size]));
+        let (one, two) = (Rc::clone(&place), place);
         contests.push(Contest {
             name,
             what: format!("{size} bytes at a time, out of {} KiB of a file.", reach >> 10),
             unit: Unit::GibPerSecond,
             contenders: vec![
                 Contender::new("memcpy", move || {
+                    let mut one = one.borrow_mut();
                     rate(volume, size, reach, |at| {
                         one.copy_from_slice(std::hint::black_box(&slice[at..at + size]));
                         std::hint::black_box(&one);
@@ -69,6 +73,7 @@ pub(crate) fn contests(input: &Input) -> Result<Vec<Contest>, String> {
                     })
                 }),
                 Contender::new("neap, guarded", move || {
+                    let mut two = two.borrow_mut();
                     rate(volume, size, reach, |at| {
                         map.read_at(at, &mut two).map_err(|e| e.to_string())?;
                         std::hint::black_box(&two);

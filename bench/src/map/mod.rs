@@ -28,16 +28,18 @@ pub(crate) enum Effort {
     Full,
 }
 
-/// Every contest, by name.
-fn contests(input: &Input) -> Result<Vec<Contest>, String> {
-    let mut contests = Vec::new();
-    contests.extend(scan::contests(input)?);
-    contests.extend(random::contests(input)?);
-    contests.extend(copy::contests(input)?);
-    contests.extend(window::contests(input)?);
-    contests.extend(ring::contests(input));
-    contests.extend(growth::contests(input)?);
-    contests.extend(counter::contests(input)?);
-    contests.extend(cost::contests(input)?);
-    Ok(contests)
-}
+/// Makes the contests of one part. What they map must be gone before the next part's are made: pages that are
+/// mapped cannot be dropped from the cache.
+type Part = fn(&Input) -> Result<Vec<Contest>, String>;
+
+/// Every part, in order.
+const PARTS: [Part; 8] = [
+    scan::contests,
+    random::contests,
+    copy::contests,
+    window::contests,
+    |input| Ok(ring::contests(input)),
+    growth::contests,
+    counter::contests,
+    cost::contests,
+];
