@@ -8,6 +8,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+/// Where copies go: to a page's worth of offsets, this far apart.
+const STRIDE: usize = 272;
+const STRIDES: usize = 4096;
+
 /// Bytes that one run copies.
 const VOLUME: usize = 1 << 30;
 
@@ -56,8 +60,8 @@ pub(crate) fn contests(input: &Input) -> Result<Vec<Contest>, String> {
         // SAFETY: nobody writes this file while it is measured.
         let slice = unsafe { slice.assume_unmodified() };
         let volume = usize::try_from(input.scaled(VOLUME as u64)).map_err(|e| e.to_string())?;
-        // The same place to copy to: another one may lie worse in the caches.
-        let place = Rc::new(RefCell::new(vec![0_u8; size]));
+        // The same places to copy to, many: one alone may lie well or badly to what is read.
+        let place = Rc::new(RefCell::new(vec![0_u8; size + 2 * STRIDES]));
         let (one, two) = (Rc::clone(&place), place);
         contests.push(Contest {
             name,
@@ -66,16 +70,21 @@ pub(crate) fn contests(input: &Input) -> Result<Vec<Contest>, String> {
             contenders: vec![
                 Contender::new("memcpy", move || {
                     let mut one = one.borrow_mut();
+                    let mut strides = (0..STRIDES).step_by(STRIDE).cycle();
                     rate(volume, size, reach, |at| {
-                        one.copy_from_slice(std::hint::black_box(&slice[at..at + size]));
+                        let to = strides.next().unwrap_or(0);
+                        one[to..to + size].copy_from_slice(std::hint::black_box(&slice[at..at + size]));
                         std::hint::black_box(&one);
                         Ok(())
                     })
                 }),
                 Contender::new("neap, guarded", move || {
                     let mut two = two.borrow_mut();
+                    let mut strides = (0..STRIDES).step_by(STRIDE).cycle();
                     rate(volume, size, reach, |at| {
-                        map.read_at(at, &mut two).map_err(|e| e.to_string())?;
+                        let to = strides.next().unwrap_or(0);
+                        map.read_at(at, &mut two[to..to + size])
+                            .map_err(|e| e.to_string())?;
                         std::hint::black_box(&two);
                         Ok(())
                     })

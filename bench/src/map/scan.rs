@@ -108,10 +108,7 @@ fn neap_slice(file: &File) -> Result<u64, String> {
 }
 
 fn neap_copied(file: &File) -> Result<u64, String> {
-    let map = FileMap::of(file)
-        .populate(Populate::Now)
-        .map()
-        .map_err(|e| e.to_string())?;
+    let map = FileMap::of(file).map().map_err(|e| e.to_string())?;
     let mut buffer = vec![0; CHUNK];
     let mut total = 0_u64;
     let mut offset = 0;
