@@ -98,55 +98,76 @@ fn rise(before: &Seen, after: &Seen, (_, of, _): &Column) -> i64 {
     of(after).cast_signed() - of(before).cast_signed()
 }
 
-/// Maps and writes, once or until no other program has disturbed the columns of free(1), and compares.
-fn compare<M>(
+/// Whether a rise is what so many parts of what is written make, to a half.
+fn is_near(written_kb: u64, found: i64, parts: u8) -> bool {
+    let expected = (u64::from(parts) * written_kb).cast_signed();
+    found.abs_diff(expected) <= written_kb / 2
+}
+
+/// A round that may be judged.
+struct Round {
+    before: Seen,
+    after: Seen,
+    /// Whether `used` may be judged, too: freed memory of others comes back to it late.
+    is_used_calm: bool,
+    /// How many it took.
+    rounds: u32,
+}
+
+/// Maps and writes, once or until no other program has disturbed the columns of free(1).
+fn calm_round<M>(
     hand: &mut Hand,
-    size: usize,
+    written_kb: u64,
     moves: Moves,
     mut write: impl FnMut() -> Result<(Span, M), Error>,
-) -> Result<(), Stop> {
-    let written_kb = size as u64 / 1024;
-    let is_near = |found: i64, parts: u8| {
-        let expected = (u64::from(parts) * written_kb).cast_signed();
-        found.abs_diff(expected) <= written_kb / 2
-    };
-    let mut rounds = 0;
-    let (before, after, is_free_calm) = loop {
-        rounds += 1;
+) -> Result<Round, Stop> {
+    for rounds in 1..=ROUNDS {
         let before = hand.look("before the mapping");
         let (span, map) = write().map_err(map_failed)?;
         hand.watch("the mapping", span);
         let after = hand.look("every page of it is written");
         drop(map);
         let gone = hand.look("unmapped");
-        let fall = before.free_kb().cast_signed() - after.free_kb().cast_signed();
-        let is_free_calm = is_near(fall, moves.used);
-        let is_as_expected = OF_FREE
-            .iter()
-            .all(|column| is_near(rise(&before, &after, column), (column.2)(&moves)));
+        let near = |column: &Column| is_near(written_kb, rise(&before, &after, column), (column.2)(&moves));
         // What this process does, it undoes: what is left was done by others meanwhile.
-        let is_calm = OF_FREE
-            .iter()
-            .all(|column| rise(&before, &gone, column).unsigned_abs() <= written_kb / 8);
-        if is_as_expected && is_free_calm || rounds == ROUNDS && (is_calm || is_as_expected) {
-            break (before, after, is_free_calm);
-        }
-        if rounds == ROUNDS {
-            return Err(not_calm());
+        let calm = |column: &Column| rise(&before, &gone, column).unsigned_abs() <= written_kb / 8;
+        let fall = before.free_kb().cast_signed() - after.free_kb().cast_signed();
+        let is_free_near = is_near(written_kb, fall, moves.used);
+        let is_expected = OF_FREE.iter().all(near);
+        let is_last = rounds == ROUNDS && (is_expected || OF_FREE.iter().all(calm));
+        if is_expected && is_free_near && near(&USED) || is_last {
+            return Ok(Round {
+                before,
+                after,
+                is_used_calm: is_free_near && (near(&USED) || calm(&USED)),
+                rounds,
+            });
         }
         thread::sleep(PAUSE * rounds);
-    };
+    }
+    Err(not_calm())
+}
+
+/// Maps and writes, and compares what rose with what should.
+fn compare<M>(
+    hand: &mut Hand,
+    size: usize,
+    moves: Moves,
+    write: impl FnMut() -> Result<(Span, M), Error>,
+) -> Result<(), Stop> {
+    let written_kb = size as u64 / 1024;
+    let round = calm_round(hand, written_kb, moves, write)?;
+    let found = |column: &Column| rise(&round.before, &round.after, column);
     hand.figure("written", format!("{written_kb} kB"));
-    hand.figure("rounds", rounds);
+    hand.figure("rounds", round.rounds);
     let mut judge = |column: &Column, slack: u64| {
         let expected = u64::from((column.2)(&moves)) * written_kb;
-        let found = rise(&before, &after, column);
-        let holds = found.abs_diff(expected.cast_signed()) <= slack;
+        let holds = found(column).abs_diff(expected.cast_signed()) <= slack;
         let expected = format!("{expected} kB, give or take {slack}");
         hand.expect(
             &format!("rise of {}", column.0),
             expected,
-            format!("{found} kB"),
+            format!("{} kB", found(column)),
             holds,
         );
     };
@@ -156,13 +177,12 @@ fn compare<M>(
     for column in &OF_FREE {
         judge(column, written_kb / 2);
     }
-    if is_free_calm {
+    if round.is_used_calm {
         judge(&USED, written_kb / 2);
     } else {
-        let found = rise(&before, &after, &USED);
         hand.figure(
-            "rise of used, not judged, as others freed memory at the same time",
-            format!("{found} kB"),
+            "rise of used, not judged, as others took or freed memory at the same time",
+            format!("{} kB", found(&USED)),
         );
     }
     Ok(())
