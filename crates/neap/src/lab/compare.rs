@@ -27,7 +27,7 @@ pub(crate) struct Difference {
     pub(crate) name: String,
     pub(crate) first: Verdict,
     pub(crate) second: Verdict,
-    /// Checks of which only one holds, or that only one has: what, found in the first, found in the second.
+    /// Checks that hold in one and not in the other: what, found in the first, found in the second.
     pub(crate) checks: Vec<(String, Option<String>, Option<String>)>,
 }
 
@@ -96,7 +96,13 @@ fn checks_between(first: &Run, second: &Run) -> Vec<(String, Option<String>, Opt
         .filter_map(|what| {
             let (a, b) = (find(first, what), find(second, what));
             let holds = |check: &Option<Check>| check.as_ref().map(|check| check.holds);
-            (holds(&a) != holds(&b)).then(|| (what.to_owned(), found(&a), found(&b)))
+            let differs = match (holds(&a), holds(&b)) {
+                (Some(first), Some(second)) => first != second,
+                // What was not judged, because others disturbed it, is no difference; what failed is.
+                (Some(alone), None) | (None, Some(alone)) => !alone,
+                (None, None) => false,
+            };
+            differs.then(|| (what.to_owned(), found(&a), found(&b)))
         })
         .collect()
 }
