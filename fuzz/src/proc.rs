@@ -2,8 +2,8 @@
 
 use neap_proc::parse::{
     BuddyInfo, Choice, Counters, Limits, Maps, Meminfo, MemoryGroup, NumaMaps, PageCounts, PageFlags,
-    Pressure, Smaps, SmapsRollup, SmapsText, Stat, Statm, Status, Swaps, ZramMemory, children, pagemap_words,
-    swap_slot,
+    Pressure, Smaps, SmapsRollup, SmapsText, Stat, Statm, Status, Swaps, ZramMemory, boot_time_seconds, children, pagemap_words,
+    swap_slot, uptime_ns,
 };
 
 /// Parses `bytes` as each of the files.
@@ -40,6 +40,7 @@ fn machine(text: &[u8]) {
         assert_eq!(counters.get(name), Some(number), "{name} is not found");
     }
     let _ = (Pressure::parse(text), Swaps::parse(text), ZramMemory::parse(text));
+    let _ = (uptime_ns(text), boot_time_seconds(text));
     let _ = (Choice::parse(text), NumaMaps::parse(text));
     let _ = BuddyInfo::parse(text).free_pages_from(1);
     for flags in PageFlags::parse(text) {

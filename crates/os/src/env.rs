@@ -12,6 +12,7 @@ use core::ptr::{from_ref, with_exposed_provenance};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const AT_PAGESZ: usize = 6;
+const AT_CLKTCK: usize = 17;
 const AT_SECURE: usize = 23;
 const AT_RANDOM: usize = 25;
 
@@ -54,6 +55,15 @@ pub fn page_size() -> usize {
         known => known,
     };
     1 << (shift & 31)
+}
+
+/// Clock ticks of a second, in which `/proc` gives CPU times: 100 on x86_64 and aarch64.
+#[must_use]
+pub fn clock_ticks_per_second() -> u64 {
+    match auxiliary(AT_CLKTCK) {
+        0 => 100,
+        ticks => ticks as u64,
+    }
 }
 
 /// Whether the program runs with more rights than its caller (set-user-id, file capabilities): its

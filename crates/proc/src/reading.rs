@@ -26,8 +26,10 @@ pub enum Reason {
     Malformed,
     /// Reading failed with this errno.
     Failed(i32),
-    /// Nothing has been read so far.
+    /// Nothing has been read so far, and nothing will be.
     NeverRead,
+    /// Nothing has been read so far; a later reading has it.
+    NotYet,
 }
 
 impl<T> Reading<T> {
@@ -86,6 +88,7 @@ impl fmt::Display for Reason {
             Reason::NotInThisKernel => f.write_str("not in this kernel"),
             Reason::Malformed => f.write_str("the kernel's text has an unknown form"),
             Reason::Failed(errno) => write!(f, "reading failed with errno {errno}"),
+            Reason::NotYet => f.write_str("not read yet"),
             Reason::NeverRead => f.write_str("the program ended before it could be read"),
         }
     }

@@ -3,6 +3,7 @@
 //! Sizes come out in bytes. A file that is one fixed row (`statm`, `stat`) is malformed when the row
 //! is; a file of named lines (`status`, `smaps_rollup`) never is: each of its fields is an `Option`.
 
+mod boot;
 mod buddyinfo;
 mod cgroup;
 mod children;
@@ -25,6 +26,7 @@ mod status;
 mod swap;
 mod vm_flags;
 
+pub use boot::{boot_time_seconds, uptime_ns};
 pub use buddyinfo::{BuddyInfo, Zone};
 pub use cgroup::{GroupVersion, MemoryGroup};
 pub use children::children;
@@ -104,6 +106,7 @@ mod tests {
             let _ = Meminfo::parse(&bytes).used_bytes();
             let _ = Counters::parse(&bytes);
             let _ = Pressure::parse(&bytes);
+            let _ = (uptime_ns(&bytes), boot_time_seconds(&bytes));
             let _ = Swaps::parse(&bytes);
             let _ = ZramMemory::parse(&bytes);
             let _ = Choice::parse(&bytes);

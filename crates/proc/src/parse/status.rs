@@ -16,6 +16,10 @@ pub struct Status {
     pub ppid: Option<u32>,
     /// The last number of NSpid: the pid as the process itself sees it.
     pub pid_inside: Option<u32>,
+    /// The first number of Uid: who the process runs for.
+    pub user: Option<u32>,
+    /// The second number of Uid: whose rights it has. ps(1) and top(1) call it the user.
+    pub effective_user: Option<u32>,
     /// Threads.
     pub threads: Option<u64>,
     /// VmPeak.
@@ -86,6 +90,11 @@ impl Status {
                     b"Pid" => self.pid = small(value),
                     b"PPid" => self.ppid = small(value),
                     b"NSpid" => self.pid_inside = lines::words(value).last().and_then(small),
+                    b"Uid" => {
+                        let mut users = lines::words(value).map(small);
+                        self.user = users.next().flatten();
+                        self.effective_user = users.next().flatten();
+                    }
                     b"Threads" => self.threads = lines::number(value),
                     b"Seccomp" => self.seccomp = lines::number(value),
                     b"NoNewPrivs" => self.no_new_privileges = lines::number(value),
@@ -143,6 +152,14 @@ mod tests {
             (s.state, s.resident_bytes, s.resident_peak_bytes),
             (Some(b'Z'), None, None)
         );
+    }
+
+    #[test]
+    fn users_are_the_real_and_the_effective_one() {
+        let s = Status::parse(b"Uid:\t1000\t0\t0\t1000\n");
+        assert_eq!((s.user, s.effective_user), (Some(1000), Some(0)));
+        let s = Status::parse(b"Uid:\t-1\n");
+        assert_eq!((s.user, s.effective_user), (None, None));
     }
 
     #[test]

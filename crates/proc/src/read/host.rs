@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::parse::{Bound, GroupVersion, MemoryGroup};
+use crate::parse::{self, Bound, GroupVersion, MemoryGroup};
 use crate::{Reading, Reason};
 
 /// The files of a machine: the running one's, or a recorded copy in tests.
@@ -77,6 +77,20 @@ impl Host {
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.root.join(path.trim_start_matches('/')).exists()
+    }
+
+    /// Nanoseconds since the machine was started, those asleep included (`/proc/uptime`; the kernel gives
+    /// hundredths of a second).
+    pub fn uptime_ns(&self) -> Reading<u64> {
+        self.bytes("/proc/uptime").and_then(|bytes| {
+            parse::uptime_ns(&bytes).map_or(Reading::Absent(Reason::Malformed), Reading::Value)
+        })
+    }
+
+    /// When the machine was started, in seconds since 1970 (`btime` of `/proc/stat`).
+    pub fn boot_time_seconds(&self) -> Reading<u64> {
+        self.bytes("/proc/stat")
+            .and_then(|bytes| parse::boot_time_seconds(&bytes).into())
     }
 
     /// The memory group of this process. `Absent(NotInThisKernel)`: its memory is counted in none, or the
@@ -190,6 +204,22 @@ mod tests {
             host.number("/proc/sys/vm/none"),
             Reading::Absent(Reason::NotInThisKernel)
         );
+    }
+
+    #[test]
+    fn the_start_of_the_machine_is_known() {
+        let copy = Copy::new(
+            "start",
+            &[
+                ("proc/uptime", "350735.47 234388.90\n"),
+                ("proc/stat", "cpu  1 2 3\nctxt 5\nbtime 1700000000\nprocesses 7\n"),
+            ],
+        );
+        let host = Host::recorded(&copy.0);
+        assert_eq!(host.uptime_ns(), Reading::Value(350_735_470_000_000));
+        assert_eq!(host.boot_time_seconds(), Reading::Value(1_700_000_000));
+        assert!(Host::default().uptime_ns().value() > Some(0));
+        assert!(Host::default().boot_time_seconds().value() > Some(1_000_000_000));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::parse::{self, Limits, Maps, SmapsRollup, Stat, Statm, Status};
@@ -15,6 +16,7 @@ pub(super) const ESRCH: i32 = 3;
 pub struct Proc {
     root: PathBuf,
     page_bytes: u64,
+    ticks_per_second: u64,
 }
 
 impl Default for Proc {
@@ -23,17 +25,19 @@ impl Default for Proc {
         Proc {
             root: PathBuf::from("/proc"),
             page_bytes,
+            ticks_per_second: neap_os::env::clock_ticks_per_second(),
         }
     }
 }
 
 impl Proc {
-    /// A copy of `/proc` under `root`, of a machine with pages of `page_bytes`.
+    /// A copy of `/proc` under `root`, of a machine with pages of `page_bytes` and 100 ticks a second.
     #[must_use]
     pub fn recorded(root: impl Into<PathBuf>, page_bytes: u64) -> Proc {
         Proc {
             root: root.into(),
             page_bytes,
+            ticks_per_second: 100,
         }
     }
 
@@ -41,6 +45,21 @@ impl Proc {
     #[must_use]
     pub fn page_bytes(&self) -> u64 {
         self.page_bytes
+    }
+
+    /// Clock ticks of a second, in which `stat` counts CPU time.
+    #[must_use]
+    pub fn ticks_per_second(&self) -> u64 {
+        self.ticks_per_second.max(1)
+    }
+
+    /// Whose the files of a process are: its effective user, or root when the kernel keeps them from that
+    /// user (proc(5), *dumpable*). Costs a fraction of reading `status`.
+    pub fn owner(&self, pid: u32) -> Reading<u32> {
+        match fs::metadata(self.folder(pid)) {
+            Ok(metadata) => Reading::Value(metadata.uid()),
+            Err(error) => self.missing(pid, &error),
+        }
     }
 
     /// `/proc/PID/statm`.
