@@ -58,7 +58,7 @@ fn modules(code: &str) -> Vec<String> {
 }
 
 /// Line and first name of every path that starts with `from`, braces included: `crate::{a, b::c}`.
-fn named_from_root(code: &str, from: &str) -> Vec<(usize, String)> {
+pub(super) fn named_from_root(code: &str, from: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices(from) {
         let starts_a_path = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');

@@ -6,6 +6,7 @@ mod blessed;
 mod imports;
 mod layers;
 mod library;
+mod pure;
 mod sizes;
 mod source;
 mod unsafe_modules;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let sources = source::all()?;
     let mut findings = imports::check()?;
     findings.extend(layers::check(&sources));
+    findings.extend(pure::check(&sources));
     findings.extend(unsafe_modules::check(&sources, lists)?);
     findings.extend(wording::check(&sources));
     findings.extend(sizes::check(&sources)?);
