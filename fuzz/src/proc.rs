@@ -1,9 +1,9 @@
 //! The parsers of `/proc`: whatever a file says, they neither panic nor contradict themselves.
 
 use neap_proc::parse::{
-    BuddyInfo, Choice, Counters, Limits, Maps, Meminfo, MemoryGroup, NumaMaps, PageCounts, PageFlags,
-    Pressure, Smaps, SmapsRollup, SmapsText, Stat, Statm, Status, Swaps, ZramMemory, boot_time_seconds, children, pagemap_words,
-    swap_slot, uptime_ns,
+    BuddyInfo, Choice, Counters, Groups, Limits, Maps, Meminfo, NumaMaps, PageCounts, PageFlags, Pressure,
+    Smaps, SmapsRollup, SmapsText, Stat, Statm, Status, Swaps, ZramMemory, boot_time_seconds, children,
+    pagemap_words, swap_slot, uptime_ns,
 };
 
 /// Parses `bytes` as each of the files.
@@ -27,7 +27,7 @@ pub fn run(bytes: &[u8]) {
         assert_eq!(mapping.len_bytes(), mapping.end - mapping.start);
     }
     let _ = Limits::parse(text);
-    let _ = MemoryGroup::parse(text);
+    let _ = Groups::parse(text);
     let _ = Meminfo::parse(text).used_bytes();
     smaps(text, page_bytes);
     machine(text);

@@ -35,6 +35,8 @@ pub struct Limits {
     pub processes: Option<Limit>,
     /// RLIMIT_NOFILE.
     pub open_files: Option<Limit>,
+    /// Lines that are none of these rows, or rows of another form; the heading is not counted.
+    pub unknown_lines: usize,
 }
 
 impl Bound {
@@ -53,22 +55,27 @@ impl Limits {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Limits {
         let mut limits = Limits::default();
-        for line in bytes.split(|&byte| byte == b'\n') {
-            let rows = [
-                (&b"Max address space"[..], &mut limits.address_space),
-                (b"Max data size", &mut limits.data),
-                (b"Max stack size", &mut limits.stack),
-                (b"Max locked memory", &mut limits.locked),
-                (b"Max processes", &mut limits.processes),
-                (b"Max open files", &mut limits.open_files),
-            ];
-            for (name, row) in rows {
-                if let Some(rest) = line.strip_prefix(name) {
-                    *row = Limit::parse(rest);
-                }
+        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            if !line.starts_with(b"Limit ") {
+                limits.unknown_lines += usize::from(limits.take(line).is_none());
             }
         }
         limits
+    }
+
+    fn take(&mut self, line: &[u8]) -> Option<()> {
+        let rows = [
+            (&b"Max address space "[..], &mut self.address_space),
+            (b"Max data size ", &mut self.data),
+            (b"Max stack size ", &mut self.stack),
+            (b"Max locked memory ", &mut self.locked),
+            (b"Max processes ", &mut self.processes),
+            (b"Max open files ", &mut self.open_files),
+        ];
+        let mut rows = rows.into_iter();
+        let (rest, row) = rows.find_map(|(name, row)| Some((line.strip_prefix(name)?, row)))?;
+        *row = Some(Limit::parse(rest)?);
+        Some(())
     }
 }
 
@@ -105,11 +112,14 @@ mod tests {
             limits.open_files, None,
             "a row that is not there is no limit of 0"
         );
+        assert_eq!(limits.unknown_lines, 0);
     }
 
     #[test]
     fn a_row_of_another_form_is_none() {
         assert_eq!(Limits::parse(b"Max data size lots more bytes\n").data, None);
         assert_eq!(Limits::parse(b"Max data size 1\n").data, None);
+        let rest = Limits::parse(b"Max data size 1\nMax nice priority 0 0\nMax processes 1 2 processes\n");
+        assert_eq!((rest.unknown_lines, rest.processes.is_some()), (2, true));
     }
 }

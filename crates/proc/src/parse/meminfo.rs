@@ -116,7 +116,8 @@ impl Meminfo {
         info
     }
 
-    fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+    /// Takes one line; `None` when its key is none of these or its value has another form.
+    pub(super) fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         let count = match key {
             b"HugePages_Total" => &mut self.huge_pages_total,
             b"HugePages_Free" => &mut self.huge_pages_free,

@@ -39,11 +39,11 @@ fields! {
     Pss "Pss";
     /// The part of Pss that is dirty (6.0).
     PssDirty "Pss_Dirty";
-    /// The part of Pss that is anonymous: only in smaps_rollup (5.0).
+    /// The part of Pss that is anonymous: only in smaps_rollup (5.3).
     PssAnon "Pss_Anon";
-    /// The part of Pss that is of files: only in smaps_rollup (5.0).
+    /// The part of Pss that is of files: only in smaps_rollup (5.3).
     PssFile "Pss_File";
-    /// The part of Pss that is shared memory: only in smaps_rollup (5.0).
+    /// The part of Pss that is shared memory: only in smaps_rollup (5.3).
     PssShmem "Pss_Shmem";
     /// In memory, in several processes, unchanged.
     SharedClean "Shared_Clean";

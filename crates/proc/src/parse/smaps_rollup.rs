@@ -2,29 +2,54 @@
 
 use super::lines;
 
-/// The sums, in bytes. Lines that a kernel does not write are `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each field is the line of the same name")]
-pub struct SmapsRollup {
-    pub rss_bytes: Option<u64>,
-    pub pss_bytes: Option<u64>,
-    pub pss_dirty_bytes: Option<u64>,
-    pub pss_anon_bytes: Option<u64>,
-    pub pss_file_bytes: Option<u64>,
-    pub pss_shmem_bytes: Option<u64>,
-    pub shared_clean_bytes: Option<u64>,
-    pub shared_dirty_bytes: Option<u64>,
-    pub private_clean_bytes: Option<u64>,
-    pub private_dirty_bytes: Option<u64>,
-    pub referenced_bytes: Option<u64>,
-    pub anonymous_bytes: Option<u64>,
-    pub lazy_free_bytes: Option<u64>,
-    pub anon_huge_pages_bytes: Option<u64>,
-    pub swap_bytes: Option<u64>,
-    pub swap_pss_bytes: Option<u64>,
-    pub locked_bytes: Option<u64>,
-    /// Lines whose key is none of the above; the header line is not counted.
-    pub unknown_lines: usize,
+macro_rules! rollup {
+    ($($field:ident $key:literal;)*) => {
+        /// The sums, in bytes. Lines that a kernel does not write are `None`.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each field is the line of the same name")]
+        pub struct SmapsRollup {
+            $(pub $field: Option<u64>,)*
+            /// Lines whose key is none of the above or whose value has another form, without the header.
+            pub unknown_lines: usize,
+        }
+
+        impl SmapsRollup {
+            fn field(&mut self, key: &[u8]) -> Option<&mut Option<u64>> {
+                $(if key == $key.as_bytes() { return Some(&mut self.$field); })*
+                None
+            }
+
+            /// Every sum that is there, by its key, in the order of the file.
+            pub fn sizes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($key, self.$field)),*].into_iter().filter_map(|(key, size)| Some((key, size?)))
+            }
+        }
+    };
+}
+
+rollup! {
+    rss_bytes "Rss";
+    pss_bytes "Pss";
+    pss_dirty_bytes "Pss_Dirty";
+    pss_anon_bytes "Pss_Anon";
+    pss_file_bytes "Pss_File";
+    pss_shmem_bytes "Pss_Shmem";
+    shared_clean_bytes "Shared_Clean";
+    shared_dirty_bytes "Shared_Dirty";
+    private_clean_bytes "Private_Clean";
+    private_dirty_bytes "Private_Dirty";
+    referenced_bytes "Referenced";
+    anonymous_bytes "Anonymous";
+    ksm_bytes "KSM";
+    lazy_free_bytes "LazyFree";
+    anon_huge_pages_bytes "AnonHugePages";
+    shmem_pmd_mapped_bytes "ShmemPmdMapped";
+    file_pmd_mapped_bytes "FilePmdMapped";
+    shared_hugetlb_bytes "Shared_Hugetlb";
+    private_hugetlb_bytes "Private_Hugetlb";
+    swap_bytes "Swap";
+    swap_pss_bytes "SwapPss";
+    locked_bytes "Locked";
 }
 
 impl SmapsRollup {
@@ -33,16 +58,17 @@ impl SmapsRollup {
     pub fn parse(bytes: &[u8]) -> SmapsRollup {
         let mut sums = SmapsRollup::default();
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            if line.ends_with(b"[rollup]") {
-                continue;
-            }
-            let field = lines::key_value(line).and_then(|(key, value)| Some((sums.field(key)?, value)));
-            match field {
-                Some((field, value)) => *field = lines::kilobytes(value),
-                None => sums.unknown_lines += 1,
+            if !line.ends_with(b"[rollup]") {
+                sums.unknown_lines += usize::from(sums.take(line).is_none());
             }
         }
         sums
+    }
+
+    fn take(&mut self, line: &[u8]) -> Option<()> {
+        let (key, value) = lines::key_value(line)?;
+        *self.field(key)? = Some(lines::kilobytes(value)?);
+        Some(())
     }
 
     /// Memory that would be free if the process ended: private pages, clean and dirty (USS).
@@ -50,49 +76,41 @@ impl SmapsRollup {
     pub fn unique_bytes(&self) -> Option<u64> {
         self.private_clean_bytes?.checked_add(self.private_dirty_bytes?)
     }
-
-    fn field(&mut self, key: &[u8]) -> Option<&mut Option<u64>> {
-        Some(match key {
-            b"Rss" => &mut self.rss_bytes,
-            b"Pss" => &mut self.pss_bytes,
-            b"Pss_Dirty" => &mut self.pss_dirty_bytes,
-            b"Pss_Anon" => &mut self.pss_anon_bytes,
-            b"Pss_File" => &mut self.pss_file_bytes,
-            b"Pss_Shmem" => &mut self.pss_shmem_bytes,
-            b"Shared_Clean" => &mut self.shared_clean_bytes,
-            b"Shared_Dirty" => &mut self.shared_dirty_bytes,
-            b"Private_Clean" => &mut self.private_clean_bytes,
-            b"Private_Dirty" => &mut self.private_dirty_bytes,
-            b"Referenced" => &mut self.referenced_bytes,
-            b"Anonymous" => &mut self.anonymous_bytes,
-            b"LazyFree" => &mut self.lazy_free_bytes,
-            b"AnonHugePages" => &mut self.anon_huge_pages_bytes,
-            b"Swap" => &mut self.swap_bytes,
-            b"SwapPss" => &mut self.swap_pss_bytes,
-            b"Locked" => &mut self.locked_bytes,
-            _ => return None,
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Linux 6.18.
-    const NEW: &[u8] = b"55d0c6e00000-7ffd0b5f4000 ---p 00000000 00:00 0                          [rollup]\nRss:                1728 kB\nPss:                 218 kB\nPss_Dirty:            96 kB\nPss_Anon:             96 kB\nPss_File:            122 kB\nPss_Shmem:             0 kB\nShared_Clean:       1596 kB\nShared_Dirty:          0 kB\nPrivate_Clean:        36 kB\nPrivate_Dirty:        96 kB\nReferenced:         1728 kB\nAnonymous:            96 kB\nKSM:                   0 kB\nLazyFree:              0 kB\nAnonHugePages:         0 kB\nSwap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 kB\n";
-    /// Linux 4.14: no split of Pss.
+    const NEW: &[u8] = include_bytes!("../../tests/fixtures/linux-6.18/proc/4712/smaps_rollup");
+    const MIDDLE: &[u8] = include_bytes!("../../tests/fixtures/linux-5.10/proc/900/smaps_rollup");
+    /// Linux 4.14: no split of Pss, which came with 5.3.
     const OLD: &[u8] = b"00400000-7fff4c21b000 ---p 00000000 00:00 0 [rollup]\nRss:                 884 kB\nPss:                 385 kB\nShared_Clean:        696 kB\nPrivate_Clean:       120 kB\nPrivate_Dirty:        68 kB\n";
 
     #[test]
     fn sums_come_out_in_bytes() {
         let sums = SmapsRollup::parse(NEW);
+        assert_eq!(sums.unknown_lines, 0);
+        assert_eq!(sums.sizes().count(), 22, "every line that 6.18 writes");
+        assert_eq!(sums.rss_bytes, Some(1840 << 10));
+        assert_eq!(sums.unique_bytes(), Some(108 << 10));
+    }
+
+    #[test]
+    fn an_older_kernel_has_neither_dirty_pss_nor_ksm() {
+        let sums = SmapsRollup::parse(MIDDLE);
+        assert_eq!((sums.pss_dirty_bytes, sums.ksm_bytes), (None, None));
+        assert_eq!((sums.pss_shmem_bytes, sums.unknown_lines), (Some(5 << 20), 0));
+    }
+
+    #[test]
+    fn lines_of_another_form_are_counted_and_have_no_value() {
+        let sums = SmapsRollup::parse(b"Rss: 1 MB\nNews: 3 kB\nPss:\nSwap: 4 kB\nrubbish\n");
         assert_eq!(
-            (sums.rss_bytes, sums.pss_bytes),
-            (Some(1728 << 10), Some(218 << 10))
+            (sums.rss_bytes, sums.pss_bytes, sums.unknown_lines),
+            (None, None, 4)
         );
-        assert_eq!(sums.unique_bytes(), Some(132 << 10));
-        assert_eq!(sums.unknown_lines, 1, "KSM");
+        assert_eq!(sums.swap_bytes, Some(4096));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub struct Status {
     pub no_new_privileges: Option<u64>,
     /// CapEff, a bit for each capability.
     pub capabilities: Option<u64>,
-    /// Lines whose key is none of the above.
+    /// Lines whose key is none of the above or whose value has another form.
     pub unknown_lines: usize,
 }
 
@@ -62,13 +62,13 @@ impl Status {
     pub fn parse(bytes: &[u8]) -> Status {
         let mut status = Status::default();
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            let known = lines::key_value(line).is_some_and(|(key, value)| status.take(key, value));
-            status.unknown_lines += usize::from(!known);
+            let known = lines::key_value(line).and_then(|(key, value)| status.take(key, value));
+            status.unknown_lines += usize::from(known.is_none());
         }
         status
     }
 
-    fn take(&mut self, key: &[u8], value: &[u8]) -> bool {
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         let small = |word: &[u8]| lines::number(word).and_then(|n| u32::try_from(n).ok());
         let size = match key {
             b"VmPeak" => &mut self.size_peak_bytes,
@@ -86,26 +86,26 @@ impl Status {
             _ => {
                 match key {
                     b"Name" => self.name = Some(String::from_utf8_lossy(value).into_owned()),
-                    b"State" => self.state = value.first().copied(),
-                    b"Pid" => self.pid = small(value),
-                    b"PPid" => self.ppid = small(value),
-                    b"NSpid" => self.pid_inside = lines::words(value).last().and_then(small),
+                    b"State" => self.state = Some(*value.first()?),
+                    b"Pid" => self.pid = Some(small(value)?),
+                    b"PPid" => self.ppid = Some(small(value)?),
+                    b"NSpid" => self.pid_inside = Some(small(lines::words(value).last()?)?),
                     b"Uid" => {
-                        let mut users = lines::words(value).map(small);
-                        self.user = users.next().flatten();
-                        self.effective_user = users.next().flatten();
+                        let mut users = lines::words(value);
+                        self.user = Some(small(users.next()?)?);
+                        self.effective_user = Some(small(users.next()?)?);
                     }
-                    b"Threads" => self.threads = lines::number(value),
-                    b"Seccomp" => self.seccomp = lines::number(value),
-                    b"NoNewPrivs" => self.no_new_privileges = lines::number(value),
-                    b"CapEff" => self.capabilities = lines::hex(value),
-                    _ => return false,
+                    b"Threads" => self.threads = Some(lines::number(value)?),
+                    b"Seccomp" => self.seccomp = Some(lines::number(value)?),
+                    b"NoNewPrivs" => self.no_new_privileges = Some(lines::number(value)?),
+                    b"CapEff" => self.capabilities = Some(lines::hex(value)?),
+                    _ => return None,
                 }
-                return true;
+                return Some(());
             }
         };
-        *size = lines::kilobytes(value);
-        true
+        *size = Some(lines::kilobytes(value)?);
+        Some(())
     }
 }
 
@@ -164,7 +164,12 @@ mod tests {
 
     #[test]
     fn a_size_in_another_unit_is_not_guessed() {
-        assert_eq!(Status::parse(b"VmRSS:\t1 MB\n").resident_bytes, None);
+        let other = Status::parse(b"VmRSS:\t1 MB\nThreads:\tmany\nState:\nrubbish\nPid:\t7\n");
+        assert_eq!(
+            (other.resident_bytes, other.threads, other.state),
+            (None, None, None)
+        );
+        assert_eq!((other.pid, other.unknown_lines), (Some(7), 4));
         assert_eq!(
             Status::parse(b"VmRSS:\t18446744073709551615 kB\n").resident_bytes,
             None

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::parse::{self, Bound, GroupVersion, MemoryGroup};
+use crate::parse::{self, Bound, GroupVersion, Groups, MemoryGroup};
 use crate::{Reading, Reason};
 
 /// The files of a machine: the running one's, or a recorded copy in tests.
@@ -116,7 +116,7 @@ impl Host {
     /// The memory group of this process and the folder with its files.
     pub(super) fn group_folder(&self) -> Reading<(MemoryGroup, String)> {
         self.text("/proc/self/cgroup").and_then(|text| {
-            let Some(group) = MemoryGroup::parse(text.as_bytes()) else {
+            let Some(group) = Groups::parse(text.as_bytes()).memory else {
                 return Reading::Absent(Reason::NotInThisKernel);
             };
             let mount = match group.version {

@@ -262,7 +262,7 @@ impl Host {
         })
     }
 
-    fn counters(&self, path: &str) -> Reading<Counters> {
+    pub(super) fn counters(&self, path: &str) -> Reading<Counters> {
         self.bytes(path).map(|bytes| Counters::parse(&bytes))
     }
 
@@ -283,7 +283,7 @@ impl Host {
     }
 
     /// The names in a folder, sorted.
-    fn folder(&self, path: &str) -> Reading<Vec<String>> {
+    pub(super) fn folder(&self, path: &str) -> Reading<Vec<String>> {
         let names = fs::read_dir(self.path(path)).and_then(|entries| {
             let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
             names.collect::<io::Result<Vec<String>>>()

@@ -21,7 +21,12 @@ fn a_machine_with_groups_of_version_1_is_read() {
     assert_eq!(group.stat.value().unwrap().get("total_shmem"), Some(9_068_544));
     assert_eq!(group.events.value().unwrap().get("oom_kill"), Some(0));
     assert_eq!(group.pressure, Reading::Absent(Reason::NotInThisKernel));
-    assert_eq!(host.page_flags(0, 8), Reading::Absent(Reason::NotInThisKernel));
+    let flags = host.page_flags(60, 8).value().unwrap();
+    assert_eq!(flags.len(), 4, "the recorded piece ends after 64 frames");
+    let names: Vec<Vec<&str>> = flags.iter().map(|flags| flags.names().collect()).collect();
+    assert_eq!(names[0], ["REFERENCED", "UPTODATE", "LRU", "ACTIVE"]);
+    assert_eq!(names[3], ["UPTODATE", "LRU"]);
+    assert!(names[1].is_empty() && flags[1].unknown_bits() == 0);
 }
 
 #[test]
