@@ -17,6 +17,7 @@ Examples:
   neap run -- python3 burst.py           run it, then see what its memory did
   neap run --max-rss 2G -- ./service     exit code 3 when it grew past 2 GiB
   neap compare -- python3 burst.py       the same under every allocator there is
+  neap free                              what memory is left, who holds the rest
   neap doctor                            what is missing on this machine
   neap lab                               the kernel's memory calls, one by one
   neap run --help                        every option, every exit code";
@@ -32,6 +33,9 @@ pub(crate) enum Verb {
     #[command(about = cmd::doctor::ABOUT, long_about = cmd::doctor::LONG_ABOUT,
               after_help = cmd::doctor::EXAMPLES, after_long_help = cmd::doctor::AFTER_LONG_HELP)]
     Doctor(cmd::doctor::DoctorArgs),
+    #[command(about = cmd::free::ABOUT, long_about = cmd::free::LONG_ABOUT, after_help = cmd::free::EXAMPLES,
+              after_long_help = cmd::free::AFTER_LONG_HELP)]
+    Free(cmd::free::FreeArgs),
     #[command(about = cmd::lab::ABOUT, long_about = cmd::lab::LONG_ABOUT,
               after_help = cmd::lab::EXAMPLES, after_long_help = cmd::lab::AFTER_LONG_HELP)]
     Lab(cmd::lab::LabArgs),

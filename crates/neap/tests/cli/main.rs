@@ -7,6 +7,7 @@ mod compares_wrongly;
 mod examines;
 mod experiments;
 mod follows;
+mod frees;
 mod itself;
 mod packaging;
 mod page;

@@ -266,7 +266,7 @@ impl Host {
         self.bytes(path).map(|bytes| Counters::parse(&bytes))
     }
 
-    fn pressure_at(&self, path: &str) -> Reading<Pressure> {
+    pub(super) fn pressure_at(&self, path: &str) -> Reading<Pressure> {
         self.bytes(path).map(|bytes| Pressure::parse(&bytes))
     }
 
