@@ -371,8 +371,7 @@ mod tests {
         let point = |at_ns, rss_bytes| Point {
             at_ns,
             rss_bytes,
-            live_bytes: None,
-            held_bytes: None,
+            ..Point::default()
         };
         let points = [point(10, 100), point(20, 400), point(30, 0)];
         assert_eq!(mean(&points, 110), Some(50));

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use neap_abi::{Backend, Call, Snapshot};
 
+use super::breakdown;
 use super::reasons::{NOT_COUNTED, reasons};
 use super::verdict::{Facts, Limit, PeakAt, Share};
 use super::{
-    CallRow, ClassRow, Exit, Faults, Figure, Heap, PeakSource, PointRow, ProcessHeap, ProcessRow, Pss,
-    Report, Rss, SCHEMA, Series, Time,
+    CallRow, ClassRow, Exit, Faults, Figure, Heap, PeakSource, ProcessHeap, ProcessRow, Pss, Report, Rss,
+    SCHEMA, Series, Time,
 };
 use crate::failure::LIMIT_PASSED;
 use crate::run::Outcome;
@@ -67,7 +68,8 @@ pub(crate) fn build(asked: Asked, outcome: &Outcome) -> Report {
         processes: processes(outcome),
         processes_not_listed: outcome.tree.uncounted(),
         still_running: outcome.tree.living().map(|process| process.pid).collect(),
-        series: series(asked.interval_ns, outcome),
+        series: Series::new(asked.interval_ns, &outcome.sampler.series),
+        moments: breakdown::moments(outcome),
         warnings: warnings(asked.warnings, outcome),
         command: asked.command,
         rss,
@@ -315,21 +317,6 @@ fn processes(outcome: &Outcome) -> Vec<ProcessRow> {
         });
     }
     rows
-}
-
-fn series(interval_ns: u64, outcome: &Outcome) -> Series {
-    let series = &outcome.sampler.series;
-    let points = series.points().iter().map(|point| PointRow {
-        at_ns: point.at_ns,
-        rss_bytes: point.rss_bytes,
-        live_bytes: point.live_bytes,
-        held_bytes: point.held_bytes,
-    });
-    Series {
-        interval_ns,
-        readings_per_point: series.stride(),
-        points: points.collect(),
-    }
 }
 
 fn warnings(mut warnings: Vec<String>, outcome: &Outcome) -> Vec<String> {

@@ -1,4 +1,10 @@
-//! Text as HTML: nothing that a program, a file or a kernel says can become markup.
+//! Text as HTML: nothing that a program, a file or a kernel says can become markup; and what all pages share.
+
+/// Colours and plain elements, to be put before a page's own style.
+pub(super) const THEME: &str = include_str!("theme.css");
+/// A page loads nothing, whatever gets into it.
+pub(super) const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// Text in a paragraph, a cell or an attribute in double quotes. A line's end becomes `<br>`.
 pub(super) fn escape(text: &str) -> String {

@@ -17,6 +17,10 @@ mod verdict;
 
 mod reasons;
 
+mod breakdown;
+
+mod series;
+
 mod build;
 
 mod machine;
@@ -28,6 +32,7 @@ pub(crate) mod doctor;
 pub(crate) mod free;
 pub(crate) mod json;
 pub(crate) mod lab;
+pub(crate) mod page;
 pub(crate) mod text;
 
 use std::collections::BTreeMap;
@@ -38,6 +43,7 @@ pub(crate) use build::{Asked, build};
 pub(crate) use figure::Figure;
 pub(crate) use machine::Machine;
 pub(crate) use screen::Screen;
+use series::Series;
 use text::{printable, shorten, wrap};
 
 /// Changes when a field changes its meaning or goes away; new fields do not change it.
@@ -69,6 +75,9 @@ pub(crate) struct Report {
     /// Pids of descendants that outlived the command.
     pub(crate) still_running: Vec<u32>,
     pub(crate) series: Series,
+    /// Where the resident memory was; only with `--report`, which looks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moments: Vec<breakdown::MomentRow>,
     pub(crate) warnings: Vec<String>,
     /// Path of a field that is null: why.
     pub(crate) not_available: BTreeMap<String, String>,
@@ -196,21 +205,4 @@ pub(crate) struct ProcessHeap {
     pub(crate) given_back_bytes: u64,
     /// The exit handlers ran, so the figures are final.
     pub(crate) finished: bool,
-}
-
-/// Readings over time.
-#[derive(Debug, Serialize)]
-pub(crate) struct Series {
-    pub(crate) interval_ns: u64,
-    /// Readings that one point stands for; the point holds their maxima.
-    pub(crate) readings_per_point: u64,
-    pub(crate) points: Vec<PointRow>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct PointRow {
-    pub(crate) at_ns: u64,
-    pub(crate) rss_bytes: u64,
-    pub(crate) live_bytes: Option<u64>,
-    pub(crate) held_bytes: Option<u64>,
 }

@@ -12,14 +12,19 @@ mod script;
 pub(crate) mod target;
 
 pub(crate) mod board;
-pub(crate) mod series;
 pub(crate) mod signals;
 
 pub(crate) mod child;
 
 pub(crate) mod tree;
 
+pub(crate) mod work;
+
+pub(crate) mod series;
+
 pub(crate) mod sampler;
+
+pub(crate) mod moment;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -35,6 +40,7 @@ use crate::failure::Failure;
 use board::Board;
 use child::{Child, End, Files, News, Variable};
 use library::Library;
+use moment::Moments;
 use refusal::Refusal;
 use sampler::{Passed, Sampler};
 use signals::Signals;
@@ -51,6 +57,18 @@ pub(crate) struct Plan<'a> {
     pub(crate) limit_bytes: Option<u64>,
     pub(crate) until: Until,
     pub(crate) force: Force,
+    pub(crate) depth: Depth,
+}
+
+/// How closely to look, which is also what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// Sizes over time.
+    Sizes,
+    /// Faults and memory calls over time as well.
+    Work,
+    /// What the memory consists of at the start, near the peak and near the end as well.
+    Moments,
 }
 
 /// When the report is due.
@@ -78,6 +96,16 @@ pub(crate) struct Outcome {
     pub(crate) sampler: Sampler,
     pub(crate) tree: Tree,
     pub(crate) board: Board,
+    /// `None`: nobody asked.
+    pub(crate) moments: Option<Moments>,
+}
+
+/// Everything that looks at the processes.
+struct Watch {
+    sampler: Sampler,
+    tree: Tree,
+    board: Board,
+    moments: Option<Moments>,
 }
 
 /// What the kernel counted for all processes that ended and were collected.
@@ -109,16 +137,32 @@ impl Plan<'_> {
     /// Runs the command to its end.
     pub(crate) fn execute(&self, ready: Ready) -> Result<Outcome, Failure> {
         let signals = Signals::block().map_err(|error| Failure::own("signalfd", error))?;
-        let mut board = Board::new().map_err(|error| Failure::own("the board (memfd_create)", error))?;
+        let board = Board::new().map_err(|error| Failure::own("the board (memfd_create)", error))?;
         child::adopt_orphans().map_err(|error| Failure::own("prctl(PR_SET_CHILD_SUBREAPER)", error))?;
         let proc = Proc::default();
-        let mut tree = Tree::new(proc.clone(), std::process::id());
-        let mut sampler = Sampler::new(proc, self.interval, self.limit_bytes);
+        let tree = Tree::new(proc.clone(), std::process::id());
+        let sampler = Sampler::new(proc.clone(), self.interval, self.limit_bytes);
         let before = spent(None)?;
         let environment = self.environment(&ready.library, &board);
         let start = Instant::now();
         let child = child::start(&ready.target, &environment, Files::inherited(), &signals)?;
-        let (end, wall_ns) = self.follow(child, start, &signals, &mut sampler, &mut tree, &mut board)?;
+        let mut watch = Watch {
+            sampler: if self.depth >= Depth::Work {
+                sampler.with_work()
+            } else {
+                sampler
+            },
+            tree,
+            board,
+            moments: (self.depth >= Depth::Moments).then(|| Moments::new(proc, child.pid)),
+        };
+        let (end, wall_ns) = self.follow(child, start, &signals, &mut watch)?;
+        let Watch {
+            mut sampler,
+            mut tree,
+            mut board,
+            moments,
+        } = watch;
         tree.walk(since(start));
         board.refresh_all();
         let spent = spent(Some((before, child)))?;
@@ -138,6 +182,7 @@ impl Plan<'_> {
             sampler,
             tree,
             board,
+            moments,
         })
     }
 
@@ -159,9 +204,7 @@ impl Plan<'_> {
         child: Child,
         start: Instant,
         signals: &Signals,
-        sampler: &mut Sampler,
-        tree: &mut Tree,
-        board: &mut Board,
+        watch: &mut Watch,
     ) -> Result<(End, u64), Failure> {
         let mut ended = None;
         let mut due = Duration::ZERO;
@@ -172,12 +215,13 @@ impl Plan<'_> {
             let now = start.elapsed();
             if now >= due {
                 let before = cpu_time();
-                self.read(child, start, sampler, tree, board);
-                due = now + sampler.pause(cpu_time().saturating_sub(before));
-                read_pss(start, sampler, tree);
+                self.read(child, start, watch);
+                due = now + watch.sampler.pause(cpu_time().saturating_sub(before));
+                watch.read_pss(start);
+                watch.take_moment(start);
             }
             while let Some(arrived) = signals.next() {
-                if arrived.is_for_the_command(|pid| pid == child.pid || tree.is_living(pid)) {
+                if arrived.is_for_the_command(|pid| pid == child.pid || watch.tree.is_living(pid)) {
                     child.signal(arrived.number);
                 }
             }
@@ -187,7 +231,7 @@ impl Plan<'_> {
                         if pid == child.pid && ended.is_none() {
                             ended = Some((end, since(start)));
                         }
-                        tree.ended(pid, end);
+                        watch.tree.ended(pid, end);
                     }
                     News::Stopped(pid) if pid == child.pid => child::stop_self(),
                     News::Stopped(_) => {}
@@ -197,8 +241,8 @@ impl Plan<'_> {
                 if self.until == Until::CommandEnded {
                     return Ok(done);
                 }
-                tree.walk(since(start));
-                if tree.living().next().is_none() {
+                watch.tree.walk(since(start));
+                if watch.tree.living().next().is_none() {
                     return Ok((done.0, since(start)));
                 }
             }
@@ -206,11 +250,33 @@ impl Plan<'_> {
         }
     }
 
-    fn read(&self, child: Child, start: Instant, sampler: &mut Sampler, tree: &mut Tree, board: &mut Board) {
-        tree.read(since(start));
+    fn read(&self, child: Child, start: Instant, watch: &mut Watch) {
+        watch.tree.read(since(start));
         // A last reading without the command would pass for what it left.
-        if self.until == Until::LastDescendantEnded || tree.has_memory(child.pid) {
-            sampler.read(tree, board, since(start));
+        if self.until == Until::LastDescendantEnded || watch.tree.has_memory(child.pid) {
+            watch.sampler.read(&watch.tree, &mut watch.board, since(start));
+        }
+    }
+}
+
+impl Watch {
+    fn read_pss(&mut self, start: Instant) {
+        let now = since(start);
+        if self.sampler.pss_is_due(now) {
+            let before = cpu_time();
+            self.sampler.read_pss(&self.tree, now);
+            self.sampler.schedule_pss(now, cpu_time().saturating_sub(before));
+        }
+    }
+
+    fn take_moment(&mut self, start: Instant) {
+        let now = since(start);
+        if let Some(moments) = &mut self.moments
+            && moments.is_due(&self.tree, &self.board, now)
+        {
+            let before = cpu_time();
+            moments.take(&self.tree, &self.board, now);
+            moments.schedule(now, cpu_time().saturating_sub(before));
         }
     }
 }
@@ -219,15 +285,6 @@ impl Ready {
     /// What libneap.so will not see.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.target.warnings
-    }
-}
-
-fn read_pss(start: Instant, sampler: &mut Sampler, tree: &Tree) {
-    let now = start.elapsed();
-    if sampler.pss_is_due(nanos(now)) {
-        let before = cpu_time();
-        sampler.read_pss(tree, nanos(now));
-        sampler.schedule_pss(nanos(now), cpu_time().saturating_sub(before));
     }
 }
 

@@ -8,6 +8,7 @@ use neap_proc::{Reading, Reason};
 use super::board::{Board, Gauges};
 use super::series::{Point, Series};
 use super::tree::Tree;
+use super::work::Ledger;
 
 /// A reading may cost one part in this many of the time until the next: neap takes 2 % of a CPU at most.
 const COST_DIVISOR: u32 = 50;
@@ -52,6 +53,8 @@ pub(crate) struct Sampler {
     pub(crate) pss: Pss,
     pub(crate) passed: Option<Passed>,
     limit_bytes: Option<u64>,
+    /// `None`: nobody asked what was done between readings.
+    ledger: Option<Ledger>,
     interval: Duration,
     ramp: Duration,
     pss_ramp: Duration,
@@ -80,11 +83,20 @@ impl Sampler {
             },
             passed: None,
             limit_bytes,
+            ledger: None,
             interval,
             ramp: FIRST_INTERVAL,
             pss_ramp: FIRST_PSS_INTERVAL,
             pss_due_ns: 0,
             pss_affordable_ns: 0,
+        }
+    }
+
+    /// Counts faults and memory calls as well, which costs a read of `/proc/PID/stat` for each process.
+    pub(crate) fn with_work(self) -> Sampler {
+        Sampler {
+            ledger: Some(Ledger::new(self.proc.clone())),
+            ..self
         }
     }
 
@@ -96,11 +108,9 @@ impl Sampler {
             return;
         }
         board.refresh();
-        let living = tree
-            .living()
-            .filter(|process| process.owns_memory())
-            .map(|process| process.pid_inside);
-        let gauges = board.gauges(living);
+        let owners = || tree.living().filter(|process| process.owns_memory());
+        let gauges = board.gauges(owners().map(|process| process.pid_inside));
+        let work = self.ledger.as_mut().map(|ledger| ledger.settle(tree, board));
         self.readings += 1;
         if self.rss_first_bytes.value().is_none() {
             self.rss_first_bytes = Reading::Value(rss_bytes);
@@ -127,9 +137,14 @@ impl Sampler {
         }
         self.series.push(Point {
             at_ns: now_ns,
+            until_ns: now_ns,
             rss_bytes,
+            pss_bytes: None,
             live_bytes: gauges.and_then(|gauges| gauges.live_bytes),
             held_bytes: gauges.map(|gauges| gauges.held_bytes),
+            dirty_bytes: gauges.map(|gauges| gauges.dirty_bytes),
+            processes: u64::try_from(owners().count()).unwrap_or(u64::MAX),
+            work,
         });
     }
 
@@ -188,6 +203,7 @@ impl Sampler {
         let pss = &mut self.pss;
         match sum {
             Some(bytes) => {
+                self.series.note_pss(bytes);
                 pss.readings += 1;
                 pss.last_at_ns = Some(now_ns);
                 pss.rss_then_bytes = self.rss_last_bytes.value().unwrap_or(0);

@@ -107,9 +107,8 @@ impl Tree {
 
     /// The sum of the resident sets as they were read.
     pub(crate) fn rss_bytes(&self) -> u64 {
-        let rss = |process: &Process| process.sizes.as_value().map(|sizes| sizes.resident_bytes);
         let owners = self.living.values().filter(|process| !process.borrows);
-        owners.filter_map(rss).fold(0, u64::saturating_add)
+        owners.map(Process::rss_bytes).fold(0, u64::saturating_add)
     }
 
     /// Learns who is there, without measuring them.
@@ -221,6 +220,11 @@ impl Process {
     /// Has memory: is no zombie.
     pub(crate) fn has_memory(&self) -> bool {
         self.sizes.as_value().is_some()
+    }
+
+    /// Its resident set as it was read; 0 without memory.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        self.sizes.as_value().map_or(0, |sizes| sizes.resident_bytes)
     }
 
     /// Has memory of its own.

@@ -2,6 +2,7 @@
 //!
 //! What needs the real libneap.so is skipped by name when it is not built; see [`support`].
 
+mod browser;
 mod compares;
 mod compares_wrongly;
 mod examines;
@@ -11,6 +12,7 @@ mod frees;
 mod itself;
 mod packaging;
 mod page;
+mod page_of_a_run;
 mod passes_through;
 mod refuses;
 mod reports;

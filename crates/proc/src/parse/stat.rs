@@ -36,8 +36,12 @@ pub struct Stat {
     pub pgrp: i64,
     /// Column 10.
     pub minor_faults: u64,
+    /// Column 11: of children that ended and were waited for, and of theirs.
+    pub children_minor_faults: u64,
     /// Column 12.
     pub major_faults: u64,
+    /// Column 13.
+    pub children_major_faults: u64,
     /// Column 14.
     pub user_ticks: u64,
     /// Column 15.
@@ -97,7 +101,9 @@ impl Stat {
             ppid: u32::try_from(count(4, "ppid")?).map_err(|_| Malformed { field: "ppid" })?,
             pgrp: signed(text(5, "pgrp")?).ok_or(Malformed { field: "pgrp" })?,
             minor_faults: count(10, "minflt")?,
+            children_minor_faults: count(11, "cminflt")?,
             major_faults: count(12, "majflt")?,
+            children_major_faults: count(13, "cmajflt")?,
             user_ticks: count(14, "utime")?,
             system_ticks: count(15, "stime")?,
             threads: count(20, "num_threads")?,
@@ -116,7 +122,7 @@ fn signed(word: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
-    const CAT: &[u8] = b"3412 (cat) R 3400 3412 3400 34816 3412 4194304 105 0 2 0 3 4 0 0 20 0 1 0 123456 5750784 432 18446744073709551615 94 95 140 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 1 2 3 4 5 6 7 0\n";
+    const CAT: &[u8] = b"3412 (cat) R 3400 3412 3400 34816 3412 4194304 105 7 2 8 3 4 0 0 20 0 1 0 123456 5750784 432 18446744073709551615 94 95 140 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 1 2 3 4 5 6 7 0\n";
 
     #[test]
     fn columns_come_from_their_places() {
@@ -126,6 +132,7 @@ mod tests {
             (3412, "cat", State::Running, 3400)
         );
         assert_eq!((stat.minor_faults, stat.major_faults), (105, 2));
+        assert_eq!((stat.children_minor_faults, stat.children_major_faults), (7, 8));
         assert_eq!((stat.user_ticks, stat.system_ticks, stat.threads), (3, 4, 1));
         assert_eq!(
             (stat.start_ticks, stat.size_bytes, stat.resident_pages),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Against, AllocatorRow, Comparison, Figure, LoadState, RunRow};
-use crate::report::markup::escape;
+use crate::report::markup::{THEME, escape};
 use crate::unit;
 
 const STYLE: &str = include_str!("compare.css");
@@ -12,7 +12,7 @@ const HEIGHT: u64 = 320;
 const LEFT: u64 = 70;
 const BOTTOM: u64 = 30;
 const TOP: u64 = 12;
-/// Colours of compare.css; curves beyond them are dashed as well.
+/// Colours of theme.css; curves beyond them are dashed as well.
 const COLOURS: usize = 8;
 
 /// How a number is written.
@@ -25,7 +25,7 @@ pub(crate) fn render(report: &Comparison) -> String {
     page.put(&format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>neap compare {command}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <title>neap compare {command}</title>\n<style>\n{THEME}{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>neap compare</h1>\n<p><code>{command}</code></p>\n"
     ));
     page.facts(report);

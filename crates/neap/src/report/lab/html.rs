@@ -11,7 +11,7 @@ use clap::ValueEnum as _;
 use crate::lab;
 use crate::lab::experiment::Chapter;
 use crate::lab::record::{Record, Trial};
-use crate::report::markup::escape;
+use crate::report::markup::{POLICY, THEME, escape};
 use crate::unit;
 
 mod picture;
@@ -19,8 +19,6 @@ mod trial;
 
 const STYLE: &str = include_str!("html/lab.css");
 const SCRIPT: &str = include_str!("html/lab.js");
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// The verdicts: the word, its class in the page, and the heading of its column.
 const VERDICTS: [(&str, &str, &str); 3] = [
@@ -37,7 +35,7 @@ pub(crate) fn page(record: &Record) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
-         <title>neap lab on Linux {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <title>neap lab on Linux {}</title>\n<style>\n{THEME}{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>neap lab</h1>\n<p>What the kernel&#39;s memory calls did on this machine, each tried in a \
          process of \
          its own and looked at from outside.</p>\n",

@@ -1,0 +1,238 @@
+//! What the memory of all processes consists of at some moments: at the start, near the peak, near the end.
+//!
+//! A moment is every process's smaps, read together with what libneap.so says of its heap. It costs
+//! milliseconds per GiB, so moments are taken when the RSS has grown by a tenth beyond the last peak or moved
+//! by an eighth, and at intervals that double up to half a second, as far as 2 % of a CPU allow. Kept are
+//! three: the first of the program that the command became (exec(2) starts anew), the one nearest to the
+//! peak, and the newest. No process is stopped: mappings may change while they are read, and the sums say by
+//! how much they differ from what the kernel counted just before.
+
+use std::fs;
+use std::rc::Rc;
+use std::time::Duration;
+
+use neap_abi::Snapshot;
+use neap_proc::Reading;
+use neap_proc::model::{Known, Space};
+use neap_proc::read::Proc;
+
+use super::board::Board;
+use super::nanos;
+use super::tree::{Process, Tree};
+
+/// A moment may cost one part in this many of the time until the next.
+const COST_DIVISOR: u32 = 50;
+/// Time to the second moment; doubles up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The first moment is taken again, as long as the program is no older, until its heap is there.
+const START_NS: u64 = 50_000_000;
+/// Processes looked into at one moment, the largest ones; of the rest only the RSS is summed up.
+const MEMBERS_MAX: usize = 64;
+
+/// One look at everything.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    pub(crate) at_ns: u64,
+    /// What the kernel counted for all processes just before, by statm.
+    pub(crate) rss_bytes: u64,
+    /// The largest ones, largest first.
+    pub(crate) members: Vec<Member>,
+    /// Processes not looked into, and their RSS.
+    pub(crate) left_out: u64,
+    pub(crate) left_out_rss_bytes: u64,
+}
+
+/// One process of a moment.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) pid: u32,
+    pub(crate) command: Vec<String>,
+    /// By statm, just before.
+    pub(crate) rss_bytes: u64,
+    pub(crate) space: Reading<Space>,
+    /// The newest page of the board; `None`: it has taken none.
+    pub(crate) counters: Option<Box<Snapshot>>,
+}
+
+/// The moments that are kept, and when the next is due.
+#[derive(Debug)]
+pub(crate) struct Moments {
+    proc: Proc,
+    /// The command's process.
+    main: u32,
+    pub(crate) first: Option<Rc<Moment>>,
+    pub(crate) peak: Option<Rc<Moment>>,
+    pub(crate) last: Option<Rc<Moment>>,
+    pub(crate) taken: u64,
+    /// CPU time that all of them took.
+    pub(crate) cost: Duration,
+    /// Size of the main program's code when `first` was taken: another after exec(2).
+    code_bytes: Option<u64>,
+    born_ns: u64,
+    pause: Duration,
+    due_ns: u64,
+    affordable_ns: u64,
+}
+
+impl Moments {
+    pub(crate) fn new(proc: Proc, main: u32) -> Moments {
+        Moments {
+            proc,
+            main,
+            first: None,
+            peak: None,
+            last: None,
+            taken: 0,
+            cost: Duration::ZERO,
+            code_bytes: None,
+            born_ns: 0,
+            pause: PAUSE_FIRST,
+            due_ns: 0,
+            affordable_ns: 0,
+        }
+    }
+
+    /// Whether one should be taken of a tree that was just read.
+    pub(crate) fn is_due(&self, tree: &Tree, board: &Board, now_ns: u64) -> bool {
+        let rss_bytes = tree.rss_bytes();
+        if rss_bytes == 0 {
+            return false;
+        }
+        if self.is_another_program(tree) || self.is_still_starting(tree, board, now_ns) {
+            return true;
+        }
+        let rss_of = |moment: &Option<Rc<Moment>>| moment.as_ref().map_or(0, |moment| moment.rss_bytes);
+        let peak = rss_of(&self.peak);
+        let grown = rss_bytes > peak.saturating_add(peak / 10);
+        let moved = rss_bytes.abs_diff(rss_of(&self.last)) > peak / 8;
+        now_ns >= self.due_ns || ((grown || moved) && now_ns >= self.affordable_ns)
+    }
+
+    fn code_bytes(&self, tree: &Tree) -> Option<u64> {
+        tree.living()
+            .find(|process| process.pid == self.main)
+            .and_then(Process::code_bytes)
+    }
+
+    fn is_another_program(&self, tree: &Tree) -> bool {
+        let code = self.code_bytes(tree);
+        code.is_some() && code != self.code_bytes
+    }
+
+    /// The first moment shows no heap, and now there is one.
+    fn is_still_starting(&self, tree: &Tree, board: &Board, now_ns: u64) -> bool {
+        let had_heap = |moment: &Rc<Moment>| {
+            let mut members = moment.members.iter();
+            members.any(|member| member.pid == self.main && member.counters.is_some())
+        };
+        let main = tree.living().find(|process| process.pid == self.main);
+        now_ns.saturating_sub(self.born_ns) < START_NS
+            && self.first.as_ref().is_some_and(|first| !had_heap(first))
+            && main.is_some_and(|main| board.newest(main.pid_inside).is_some())
+    }
+
+    /// Takes one.
+    pub(crate) fn take(&mut self, tree: &Tree, board: &Board, now_ns: u64) {
+        let another = self.is_another_program(tree);
+        let again = another || self.is_still_starting(tree, board, now_ns);
+        let moment = Rc::new(look(&self.proc, tree, board, now_ns));
+        if another {
+            (self.code_bytes, self.born_ns) = (self.code_bytes(tree), now_ns);
+        }
+        if again {
+            self.first = Some(Rc::clone(&moment));
+        }
+        if self
+            .peak
+            .as_ref()
+            .is_none_or(|peak| peak.rss_bytes <= moment.rss_bytes)
+        {
+            self.peak = Some(Rc::clone(&moment));
+        }
+        self.last = Some(moment);
+        self.taken += 1;
+    }
+
+    /// The next one, when the last took `cost` of CPU time.
+    pub(crate) fn schedule(&mut self, now_ns: u64, cost: Duration) {
+        let affordable = cost.saturating_mul(COST_DIVISOR);
+        self.cost = self.cost.saturating_add(cost);
+        self.affordable_ns = now_ns.saturating_add(nanos(affordable));
+        self.due_ns = now_ns.saturating_add(nanos(self.pause.max(affordable)));
+        self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
+    }
+}
+
+fn look(proc: &Proc, tree: &Tree, board: &Board, now_ns: u64) -> Moment {
+    let mut owners: Vec<&Process> = tree.living().filter(|process| process.owns_memory()).collect();
+    owners.sort_by_key(|process| std::cmp::Reverse(process.rss_bytes()));
+    let rest = owners.split_off(owners.len().min(MEMBERS_MAX));
+    let left_out_rss_bytes = rest.iter().map(|process| process.rss_bytes()).sum();
+    Moment {
+        at_ns: now_ns,
+        rss_bytes: tree.rss_bytes(),
+        members: owners
+            .into_iter()
+            .map(|process| member(proc, process, board))
+            .collect(),
+        left_out: u64::try_from(rest.len()).unwrap_or(u64::MAX),
+        left_out_rss_bytes,
+    }
+}
+
+fn member(proc: &Proc, process: &Process, board: &Board) -> Member {
+    let rss_bytes = proc.statm(process.pid).value().map(|sizes| sizes.resident_bytes);
+    let space = proc.smaps(process.pid).map(|smaps| {
+        let known = Known {
+            program: fs::read_link(format!("/proc/{}/exe", process.pid))
+                .ok()
+                .map(|path| path.to_string_lossy().into_owned()),
+            neap: Vec::new(),
+        };
+        Space::new(smaps, &known)
+    });
+    Member {
+        pid: process.pid,
+        command: process.command.clone(),
+        rss_bytes: rss_bytes.unwrap_or_else(|| process.rss_bytes()),
+        space,
+        counters: board.newest(process.pid_inside).cloned().map(Box::new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_looked_at_and_the_next_look_has_to_be_afforded() {
+        let proc = Proc::default();
+        let mut tree = Tree::new(proc.clone(), std::process::id());
+        let board = Board::new().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        while std::fs::read(format!("/proc/{}/cmdline", child.id()))
+            .unwrap()
+            .is_empty()
+        {
+            std::thread::yield_now();
+        }
+        let mut moments = Moments::new(proc, child.id());
+        assert!(!moments.is_due(&tree, &board, 1), "nobody is there");
+        tree.read(2);
+        assert!(moments.is_due(&tree, &board, 2));
+        moments.take(&tree, &board, 2);
+        moments.schedule(2, Duration::from_millis(4));
+        assert_eq!(moments.affordable_ns, 200_000_002);
+        assert!(!moments.is_due(&tree, &board, 100_000_000));
+        assert!(moments.is_due(&tree, &board, 200_000_002));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let first = moments.first.as_ref().unwrap();
+        assert_eq!(first.at_ns, 2);
+        let member = first.members.iter().find(|member| member.pid == child.id());
+        let space = member.unwrap().space.as_value().unwrap();
+        assert!(space.total().len_bytes > 0 && moments.taken == 1);
+        assert!(Rc::ptr_eq(first, moments.last.as_ref().unwrap()));
+    }
+}
