@@ -1,7 +1,7 @@
 //! Large texts that nobody wrote in good faith: every parser ends, in time that grows as the text does.
 //!
-//! A text of some megabytes takes a parser a second or so without optimization; one that looked at each byte for each
-//! other byte would take days. The deadline lies between, far from both.
+//! A text of some megabytes takes a parser a second or so without optimization; one that looked at each byte
+//! for each other byte would take days. The deadline lies between, far from both.
 
 use std::sync::mpsc;
 use std::thread;

@@ -57,16 +57,18 @@ pub struct Stat {
 }
 
 impl State {
-    fn from_letter(letter: u8) -> State {
-        match letter {
-            b'R' => State::Running,
-            b'S' => State::Sleeping,
-            b'D' => State::Waiting,
-            b'T' | b't' => State::Stopped,
-            b'Z' => State::Zombie,
-            b'X' | b'x' => State::Dead,
-            other => State::Other(other),
-        }
+    /// `None` unless the word is one letter.
+    fn parse(word: &[u8]) -> Option<State> {
+        Some(match word {
+            b"R" => State::Running,
+            b"S" => State::Sleeping,
+            b"D" => State::Waiting,
+            b"T" | b"t" => State::Stopped,
+            b"Z" => State::Zombie,
+            b"X" | b"x" => State::Dead,
+            [other] if other.is_ascii_alphabetic() => State::Other(*other),
+            _ => return None,
+        })
     }
 }
 
@@ -97,7 +99,7 @@ impl Stat {
         Ok(Stat {
             pid: pid.ok_or(Malformed { field: "pid" })?,
             comm: String::from_utf8_lossy(comm).into_owned(),
-            state: State::from_letter(text(3, "state")?.first().copied().unwrap_or(b'?')),
+            state: State::parse(text(3, "state")?).ok_or(Malformed { field: "state" })?,
             ppid: u32::try_from(count(4, "ppid")?).map_err(|_| Malformed { field: "ppid" })?,
             pgrp: signed(text(5, "pgrp")?).ok_or(Malformed { field: "pgrp" })?,
             minor_faults: count(10, "minflt")?,
@@ -150,6 +152,7 @@ mod tests {
     #[test]
     fn a_row_cut_short_names_what_is_missing() {
         assert_eq!(Stat::parse(b"1 (a) S 1"), Err(Malformed { field: "pgrp" }));
+        assert_eq!(Stat::parse(b"1 (a) 7 1 1"), Err(Malformed { field: "state" }));
         assert_eq!(Stat::parse(b"1 )a("), Err(Malformed { field: "comm" }));
         assert_eq!(Stat::parse(b""), Err(Malformed { field: "comm" }));
     }

@@ -33,12 +33,11 @@ impl Swaps {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Swaps {
         let mut swaps = Swaps::default();
-        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            if line.starts_with(b"Filename") {
-                continue;
-            }
+        let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        for (number, line) in lines.enumerate() {
             match SwapArea::parse(line) {
                 Some(area) => swaps.areas.push(area),
+                None if number == 0 && line.starts_with(b"Filename") => {}
                 None => swaps.unknown_lines += 1,
             }
         }
@@ -94,10 +93,12 @@ impl ZramMemory {
     /// [`Malformed`] when a column is missing or no number.
     pub fn parse(bytes: &[u8]) -> Result<ZramMemory, Malformed> {
         let mut words = lines::words(bytes);
-        let mut next = |field| {
-            let number = words.next().and_then(lines::number);
-            number.ok_or(Malformed { field })
+        // A column that is there is a number; old kernels have fewer.
+        let mut column = |field| {
+            let number = words.next().map(lines::number);
+            number.map(|number| number.ok_or(Malformed { field })).transpose()
         };
+        let mut next = |field| column(field)?.ok_or(Malformed { field });
         Ok(ZramMemory {
             original_bytes: next("orig_data_size")?,
             compressed_bytes: next("compr_data_size")?,
@@ -106,8 +107,8 @@ impl ZramMemory {
             used_peak_bytes: next("mem_used_max")?,
             same_pages: next("same_pages")?,
             compacted_pages: next("pages_compacted")?,
-            huge_pages: next("huge_pages").ok(),
-            huge_pages_ever: next("huge_pages_since").ok(),
+            huge_pages: column("huge_pages")?,
+            huge_pages_ever: column("huge_pages_since")?,
         })
     }
 }
@@ -126,6 +127,10 @@ mod tests {
         let none = Swaps::parse(include_bytes!("../../tests/fixtures/linux-6.18/proc/swaps"));
         assert_eq!(none, Swaps::default());
         assert_eq!(Swaps::parse(b"/x file 1 y 3\n").unknown_lines, 1);
+        assert_eq!(
+            Swaps::parse(b"/x file 1 1 3\nFilename Type Size\n").unknown_lines,
+            1
+        );
     }
 
     #[test]
@@ -136,6 +141,8 @@ mod tests {
         assert_eq!((zram.huge_pages, zram.huge_pages_ever), (Some(17), Some(0)));
         let old = ZramMemory::parse(b"1 2 3 0 4 5 6\n").unwrap();
         assert_eq!((old.compacted_pages, old.huge_pages), (6, None));
+        let rubbish = ZramMemory::parse(b"1 2 3 0 4 5 6 x 7\n");
+        assert_eq!(rubbish, Err(Malformed { field: "huge_pages" }));
         assert_eq!(
             ZramMemory::parse(b"1 2"),
             Err(Malformed {
