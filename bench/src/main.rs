@@ -2,10 +2,12 @@
 
 mod attack;
 mod compare;
+mod contest;
 mod giveback;
 mod instructions;
 mod map;
 mod measure;
+mod observe;
 mod peers;
 mod programs;
 mod record;
@@ -42,6 +44,9 @@ enum Verb {
     Giveback(giveback::verb::Giveback),
     Attack(attack::verb::Attack),
     Map(map::verb::Map),
+    Observe(observe::verb::Observe),
+    #[command(hide = true)]
+    Mapped(observe::subject::Mapped),
 }
 
 fn main() -> ExitCode {
@@ -76,5 +81,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Some(Verb::Giveback(order)) => giveback::verb::run(order, &all, &release),
         Some(Verb::Attack(order)) => attack::verb::run(order, &all, &release),
         Some(Verb::Map(order)) => map::verb::run(order, &release),
+        Some(Verb::Observe(order)) => observe::verb::run(order, &release, &library),
+        Some(Verb::Mapped(order)) => observe::subject::run(order),
     }
 }

@@ -3,8 +3,12 @@
 //! Owns the order of runs and the verdicts. The order of the contenders moves on each round, so that nobody
 //! always runs after the same neighbour.
 
+pub(crate) mod text;
+
+use crate::record::{Machine, put};
 use crate::stats::Summary;
 use serde::Serialize;
+use std::time::Instant;
 
 /// A smaller difference of two ways to do the same is none.
 const DIFFERENCE_MIN: f64 = 0.02;
@@ -18,6 +22,8 @@ pub(crate) enum Unit {
     Nanoseconds,
     /// Microseconds for one operation.
     Microseconds,
+    /// Milliseconds for one run.
+    Milliseconds,
 }
 
 impl Unit {
@@ -26,6 +32,7 @@ impl Unit {
             Unit::GibPerSecond => "GiB/s",
             Unit::Nanoseconds => "ns",
             Unit::Microseconds => "us",
+            Unit::Milliseconds => "ms",
         }
     }
 
@@ -33,7 +40,7 @@ impl Unit {
     fn goodness(self, one: &Summary, other: &Summary) -> crate::stats::Ratio {
         match self {
             Unit::GibPerSecond => one.over(other),
-            Unit::Nanoseconds | Unit::Microseconds => other.over(one),
+            Unit::Nanoseconds | Unit::Microseconds | Unit::Milliseconds => other.over(one),
         }
     }
 }
@@ -82,6 +89,70 @@ pub(crate) struct Finding {
     pub(crate) unit: &'static str,
     pub(crate) figures: Vec<Figure>,
     pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// The contests of a part, or why there are none.
+pub(crate) fn one_by_one(part: Result<Vec<Contest>, String>) -> Vec<Result<Contest, String>> {
+    match part {
+        Ok(contests) => contests.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    }
+}
+
+/// Holds those whose name contains one of `only`, or all, and says on standard error which is on.
+pub(crate) fn hold(
+    contests: impl Iterator<Item = Result<Contest, String>>,
+    only: &[String],
+    rounds: usize,
+) -> Result<Vec<Finding>, String> {
+    let start = Instant::now();
+    let mut findings = Vec::new();
+    for contest in contests {
+        let contest = contest?;
+        if only.is_empty() || only.iter().any(|part| contest.name.contains(part.as_str())) {
+            eprintln!("{:6.1} s  {}", start.elapsed().as_secs_f64(), contest.name);
+            findings.push(contest.hold(rounds.max(1)));
+        }
+    }
+    if findings.is_empty() {
+        return Err(format!("no contest named {}", only.join(" or ")));
+    }
+    Ok(findings)
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    machine: &'a Machine,
+    rivals: &'a [String],
+    findings: &'a [Finding],
+}
+
+/// Writes `NAME.md` and `NAME.json` to the record of today and this commit, and prints where. `rivals` are
+/// the versions of those that are programs.
+pub(crate) fn record(
+    name: &str,
+    machine: &Machine,
+    rivals: &[String],
+    findings: &[Finding],
+) -> Result<(), String> {
+    let directory = machine.directory()?;
+    let json = serde_json::to_string(&Record {
+        machine,
+        rivals,
+        findings,
+    })
+    .map_err(|e| format!("the findings as JSON: {e}"))?;
+    let rivals = match rivals {
+        [] => String::new(),
+        some => format!("- {}\n", some.join("; ")),
+    };
+    let text = format!("{}{rivals}\n{}", machine.text(), text::text_of(findings));
+    println!("{}", put(&directory, &format!("{name}.md"), &text)?.display());
+    println!(
+        "{}",
+        put(&directory, &format!("{name}.json"), &format!("{json}\n"))?.display()
+    );
+    Ok(())
 }
 
 /// One contender's figures.

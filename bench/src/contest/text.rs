@@ -1,6 +1,6 @@
 //! Findings as tables.
 
-use super::contest::{Finding, Verdict};
+use super::{Finding, Verdict};
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write as _;
 

@@ -1,8 +1,8 @@
 //! The guarded copy beside memcpy: the same bytes of the same file, copied out.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::FileMap;
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! What it costs to map, to touch one byte, and to unmap.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::{Anon, FileMap};
 use std::fs::File;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! A counter that two processes share, each adding one under a lock.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::Anon;
 use neap_map::sync::{Common, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};

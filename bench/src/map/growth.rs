@@ -1,8 +1,8 @@
 //! A file that grows by appending, and a log whose records must be on the disk.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::{Allocation, Growable, Growth, Room};
 use std::fs::File;
 use std::io::Write as _;

@@ -3,7 +3,6 @@
 //! Every contest's contenders run in turns in this process (or, where processes are what it is about, in
 //! children of it), on one file of words in a folder of its own.
 
-mod contest;
 mod copy;
 mod cost;
 mod counter;
@@ -12,12 +11,12 @@ mod input;
 mod random;
 mod ring;
 mod scan;
-mod text;
 pub(crate) mod verb;
 mod window;
 
-use contest::Contest;
+use crate::contest::Contest;
 use input::Input;
+pub(crate) use input::evict;
 
 /// How much is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,8 +1,8 @@
 //! Random reads: a word, or a page, from anywhere in the file, which is mapped once.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::{Input, evict};
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::{FileMap, Hint};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

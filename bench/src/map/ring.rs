@@ -1,8 +1,8 @@
 //! Messages from one to another: a ring beside a ring that copies and a pipe, between threads and processes.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::{Ring, SharedRing};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};

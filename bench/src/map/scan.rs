@@ -4,8 +4,8 @@
 //! memory that is there already: what one core can read.
 #![allow(unsafe_code)]
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::{Input, evict};
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::{Anon, FileMap, Populate};
 use std::fs::File;
 use std::io::Read as _;

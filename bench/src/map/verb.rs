@@ -1,15 +1,12 @@
 //! `cargo xtask bench map`: the command line, and where the findings go.
 
-use super::contest::Contest;
-use super::contest::Finding;
 use super::input::Input;
-use super::text::text_of;
 use super::{Effort, PARTS};
-use crate::record::{Machine, put};
+use crate::contest::text::text_of;
+use crate::contest::{hold, one_by_one, record};
+use crate::record::Machine;
 use clap::Args;
-use serde::Serialize;
 use std::path::Path;
-use std::time::Instant;
 
 /// neap-map beside memmap2, rustix and plain reads: scans, random reads, logs, rings, growth, counters,
 /// costs.
@@ -32,20 +29,6 @@ pub(crate) struct Map {
     record: bool,
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    machine: &'a Machine,
-    findings: &'a [Finding],
-}
-
-/// The contests of a part, or why there are none.
-fn one_by_one(part: Result<Vec<Contest>, String>) -> Vec<Result<Contest, String>> {
-    match part {
-        Ok(contests) => contests.into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
-    }
-}
-
 /// Measures, prints, and writes what is asked for. `scratch` is for the files.
 pub(crate) fn run(order: &Map, scratch: &Path) -> Result<(), String> {
     let machine = Machine::look();
@@ -54,30 +37,12 @@ pub(crate) fn run(order: &Map, scratch: &Path) -> Result<(), String> {
     } else {
         (Effort::Full, order.rounds)
     };
-    let start = Instant::now();
     let input = Input::make(&scratch.join(format!("map-{}", std::process::id())), effort)?;
-    let mut findings = Vec::new();
-    for contest in PARTS.iter().map(|part| part(&input)).flat_map(one_by_one) {
-        let contest = contest?;
-        if order.only.is_empty() || order.only.iter().any(|part| contest.name.contains(part.as_str())) {
-            eprintln!("{:6.1} s  {}", start.elapsed().as_secs_f64(), contest.name);
-            findings.push(contest.hold(rounds.max(1)));
-        }
-    }
-    if findings.is_empty() {
-        return Err(format!("no contest named {}", order.only.join(" or ")));
-    }
+    let contests = PARTS.iter().flat_map(|part| one_by_one(part(&input)));
+    let findings = hold(contests, &order.only, rounds)?;
     print!("{}", text_of(&findings));
     if order.record {
-        let directory = machine.directory()?;
-        let record = Record {
-            machine: &machine,
-            findings: &findings,
-        };
-        let json = serde_json::to_string(&record).map_err(|e| format!("the findings as JSON: {e}"))?;
-        let text = format!("{}\n{}", machine.text(), text_of(&findings));
-        println!("{}", put(&directory, "map.md", &text)?.display());
-        println!("{}", put(&directory, "map.json", &format!("{json}\n"))?.display());
+        record("map", &machine, &[], &findings)?;
     }
     Ok(())
 }

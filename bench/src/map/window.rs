@@ -1,7 +1,7 @@
 //! Reads of a file that is larger than what is mapped of it at a time: mostly near the last one.
 
-use super::contest::{Contender, Contest, Target, Unit};
 use super::input::Input;
+use crate::contest::{Contender, Contest, Target, Unit};
 use neap_map::Window;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
