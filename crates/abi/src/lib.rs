@@ -11,6 +11,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod anatomy;
+
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// `b"neapabi1"` little-endian: the first word of a page in use.

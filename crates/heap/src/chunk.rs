@@ -55,6 +55,22 @@ pub(crate) struct Chunk {
 }
 
 const _: () = assert!(size_of::<Chunk>() == 2048);
+/// Readers outside know where these are.
+const _: () = {
+    use core::mem::offset_of;
+    use neap_abi::anatomy::chunk;
+    const GRANULES: usize = offset_of!(Chunk, granules);
+    assert!(size_of::<Chunk>() == chunk::BYTES && offset_of!(Chunk, kind) == chunk::KIND);
+    assert!(GRANULES + offset_of!(Granules, free) == chunk::GRANULES_FREE);
+    assert!(GRANULES + offset_of!(Granules, touched) == chunk::GRANULES_TOUCHED);
+    assert!(offset_of!(Chunk, extent_chunks) == chunk::EXTENT_CHUNKS);
+    assert!(offset_of!(Chunk, extent_bytes) == chunk::EXTENT_BYTES);
+    assert!(offset_of!(Chunk, free) == chunk::FREE && offset_of!(Chunk, heads) == chunk::HEADS);
+    assert!(offset_of!(Chunk, resident) == chunk::RESIDENT && offset_of!(Chunk, lengths) == chunk::LENGTHS);
+    assert!(Kind::Absent as u32 == chunk::ABSENT && Kind::Free as u32 == chunk::UNUSED);
+    assert!(Kind::Slabs as u32 == chunk::SLABS && Kind::Runs as u32 == chunk::RUNS);
+    assert!(Kind::Extent as u32 == chunk::EXTENT && Kind::Body as u32 == chunk::BODY);
+};
 
 impl Chunk {
     pub(crate) fn kind(&self) -> Kind {

@@ -69,7 +69,14 @@ const fn starts() -> [[u16; PAGES_PER_GRANULE + 1]; COUNT] {
 }
 
 const _: () = assert!(SIZES[31] as usize == DIRECT && SIZES[COUNT - 1] as usize == LARGEST);
-const _: () = assert!(COUNT <= neap_abi::CLASSES);
+const _: () = assert!(COUNT <= neap_abi::CLASSES && COUNT == neap_abi::anatomy::CLASSES);
+const _: () = {
+    let mut n = 0;
+    while n < COUNT {
+        assert!(matches!(neap_abi::anatomy::block_bytes(n), Some(bytes) if bytes == SIZES[n] as u64));
+        n += 1;
+    }
+};
 
 /// `PLACE[(size - 1) / 64]`: where the hand holds blocks for `size`, from [`DIRECT`] to [`LARGEST`].
 pub static PLACE: [u8; LARGEST / 64] = {

@@ -11,6 +11,7 @@ use crate::layout::PAGE;
 use crate::sync::{AcqRel, Acquire, AtomicUsize, Relaxed, Release};
 use crate::tally::Tally;
 use neap_abi::Call;
+use neap_abi::anatomy::Field;
 use neap_os::errno::Errno;
 use neap_os::unit::{Bytes, Span};
 use neap_os::vm::Vm;
@@ -27,6 +28,7 @@ const GONE: usize = 1;
 /// A slot being filled.
 const BEING_SET: usize = 2;
 
+#[repr(C)]
 struct Slot {
     address: AtomicUsize,
     bytes: AtomicUsize,
@@ -39,7 +41,19 @@ pub(crate) struct Direct {
     pub(crate) bytes: AtomicUsize,
 }
 
+const _: () = {
+    use neap_abi::anatomy;
+    assert!(SLOTS == anatomy::DIRECT_SLOTS && WAITING == anatomy::DIRECT_WAITING && size_of::<Slot>() == 16);
+    assert!(core::mem::offset_of!(Slot, address) == 0 && BEING_SET as u64 == anatomy::DIRECT_NONE_MAX);
+};
+
 impl Direct {
+    /// Where things are, for readers outside.
+    pub(crate) const FIELDS: [(Field, usize); 2] = [
+        (Field::DirectSlots, core::mem::offset_of!(Direct, slots)),
+        (Field::DirectWaiting, core::mem::offset_of!(Direct, waiting)),
+    ];
+
     pub(crate) const fn new() -> Direct {
         Direct {
             slots: [const {

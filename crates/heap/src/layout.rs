@@ -24,6 +24,14 @@ pub(crate) const CHUNKS_MAX: usize = 1 << 21;
 /// The largest run of pages; anything larger takes whole chunks.
 pub(crate) const RUN_MAX: usize = 1 << 20;
 
+const _: () = {
+    use neap_abi::anatomy;
+    assert!(
+        PAGE as u64 == anatomy::PAGE && GRANULE as u64 == anatomy::GRANULE && CHUNK as u64 == anatomy::CHUNK
+    );
+    assert!(PAGES_PER_GRANULE == anatomy::PAGES_PER_GRANULE && PAGES_PER_CHUNK == anatomy::PAGES_PER_CHUNK);
+    assert!(GRANULES_PER_CHUNK == anatomy::GRANULES_PER_CHUNK && CHUNKS_MAX as u64 == anatomy::CHUNKS_MAX);
+};
 const _: () = assert!(PAGES_PER_GRANULE == 16, "a slab's page masks are 16 bits");
 const _: () = assert!(GRANULES_PER_CHUNK == 32, "a chunk's granule masks are 32 bits");
 const _: () = assert!(PAGES_PER_CHUNK == 512, "a chunk's page maps are eight words");

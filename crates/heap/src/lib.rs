@@ -101,7 +101,11 @@ mod forking;
 
 mod request;
 
+mod anatomy;
+
 mod process;
+
+mod stub;
 
 #[cfg(any(test, feature = "verify"))]
 mod verify;

@@ -58,6 +58,8 @@ impl List {
     }
 }
 
+const _: () = assert!(LISTS == neap_abi::anatomy::OUTBOX_LISTS);
+
 /// The block was put in just before.
 pub(crate) struct AlreadyThere;
 
@@ -74,6 +76,14 @@ static ENOUGH: [u8; COUNT] = {
 };
 
 impl Outbox {
+    /// Where the lists are, for readers outside: the first, bytes of one, in it the first block and the count.
+    pub(crate) const PLACES: [usize; 4] = [
+        core::mem::offset_of!(Outbox, lists),
+        size_of::<List>(),
+        core::mem::offset_of!(List, first),
+        core::mem::offset_of!(List, count),
+    ];
+
     /// Puts in a freed block of `class`, of the slab `granule`. Returns a list that must be handed over now:
     /// that slab's if it is long enough, or another's that was in its place.
     #[inline]

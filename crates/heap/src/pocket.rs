@@ -30,10 +30,18 @@ pub(crate) struct Pocket {
     unasked: Cell<u32>,
 }
 
+const _: () = {
+    use neap_abi::anatomy;
+    assert!(BINS == anatomy::POCKET_BINS && DEPTH == anatomy::POCKET_DEPTH);
+};
+
 /// The run was in the pocket already.
 pub(crate) struct AlreadyThere;
 
 impl Pocket {
+    /// Where the runs are, for readers outside.
+    pub(crate) const KEPT: usize = core::mem::offset_of!(Pocket, bins);
+
     /// Puts a run of `bytes` (whole pages, at most [`KEPT_MAX`]) in. Returns the run that must be put down
     /// in its place, if its bin was full. Afterwards the pocket may hold too much: [`Pocket::overflow`]
     /// says what has to go.

@@ -13,6 +13,7 @@ use crate::sync::{AcqRel, Acquire, AtomicBool, AtomicU32, AtomicUsize, Relaxed, 
 use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_void};
 use core::ptr::NonNull;
+use neap_abi::anatomy::{DESCRIPTOR_BYTES, NOTE_TYPE, VERSION as NOTE_VERSION};
 use neap_abi::{Backend, Directory, ENV_BOARD, PAGE_BYTES};
 use neap_os::linux::Linux;
 use neap_os::thread::ExitKey;
@@ -23,7 +24,37 @@ use neap_os::{clock, env, share, thread};
 /// The heap of this process, by name for assembly; [`heap`] for everybody else.
 pub static HEAP: Heap<Linux> = Heap::new(Linux);
 
-// The version is part of the name: two versions of this crate in one program must not share it.
+// The version is part of the name: two versions of this crate in one program must not share it. The note and what it
+// leads to are for readers outside (`neap_abi::anatomy`); it stands here because the linker takes in the object
+// that has the thread-local block, whatever else it leaves out. The addresses are apart from the note,
+// which nobody writes to.
+global_asm!(
+    ".pushsection .data.rel.ro.neap,\"aw\",@progbits",
+    ".p2align 3",
+    ".Lneap_anchor_0_1:",
+    ".quad {heap}",
+    ".quad {places}",
+    ".quad __neap_give_back_0_1",
+    ".quad __neap_give_back_end_0_1",
+    ".popsection",
+    ".pushsection .note.neap,\"a\",@note",
+    ".p2align 2",
+    ".long 5",
+    ".long {descriptor}",
+    ".long {kind}",
+    ".asciz \"neap\"",
+    ".p2align 2",
+    ".long {version}",
+    ".Lneap_way_0_1:",
+    ".long .Lneap_anchor_0_1 - .Lneap_way_0_1",
+    ".popsection",
+    heap = sym HEAP,
+    places = sym crate::anatomy::PLACES,
+    descriptor = const DESCRIPTOR_BYTES,
+    kind = const NOTE_TYPE,
+    version = const NOTE_VERSION,
+);
+
 global_asm!(
     ".pushsection .tbss,\"awT\",@nobits",
     ".p2align 6",

@@ -39,6 +39,7 @@ impl Quarantine {
 const LARGE_BLOCKS: usize = 64;
 pub(crate) const LARGE_BYTES: usize = 8 << 20;
 
+#[repr(C)]
 struct Cell {
     address: AtomicUsize,
     bytes: AtomicUsize,
@@ -53,7 +54,15 @@ pub(crate) struct Large {
     bytes: AtomicUsize,
 }
 
+const _: () = {
+    assert!(LARGE_BLOCKS == neap_abi::anatomy::CONFINED && size_of::<Cell>() == 16);
+    assert!(core::mem::offset_of!(Cell, address) == 0);
+};
+
 impl Large {
+    /// Where the cells are, for readers outside.
+    pub(crate) const CELLS: usize = core::mem::offset_of!(Large, cells);
+
     const fn new() -> Large {
         Large {
             cells: [const {

@@ -436,18 +436,27 @@ impl<V: Vm> Heap<V> {
         }
     }
 
-    /// Gives back all that is free now. Says whether there was any.
+    /// Gives back all that is free now, with what the calling thread keeps ready for itself. Says whether there
+    /// was any.
     pub fn trim(&self, local: &Local) -> bool {
-        if local.is_busy() {
+        self.take_back(local) && {
+            let _busy = local.enter();
+            self.ebb_now(local) != 0
+        }
+    }
+
+    /// Takes what the calling thread keeps ready for itself back into the heap. False, and nothing has happened, in
+    /// the midst of a call of the heap, or of a fork: then the thread may hold the heap's locks.
+    pub(crate) fn take_back(&self, local: &Local) -> bool {
+        if local.is_busy() || local.fork().depth.get() != 0 {
             return false;
         }
         let _busy = local.enter();
         self.settle(local);
         if let Some(thread) = local.thread() {
-            self.empty_pocket(local, thread);
-            self.empty_outbox(local, thread);
+            self.surrender(local, thread);
         }
-        self.ebb_now(local) != 0
+        true
     }
 
     /// Whether this is checking mode.

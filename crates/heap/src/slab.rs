@@ -124,6 +124,19 @@ pub(crate) struct Slab {
 
 const _: () = assert!(size_of::<Slab>() == 128);
 const _: () = assert!(core::mem::offset_of!(Slab, remote) == 64);
+/// Readers outside know where these are.
+const _: () = {
+    use core::mem::offset_of;
+    use neap_abi::anatomy::slab;
+    assert!(size_of::<Slab>() == slab::BYTES && offset_of!(Slab, owner) == slab::OWNER);
+    assert!(offset_of!(Slab, local) == slab::LIST && offset_of!(Slab, need) == slab::NEED);
+    assert!(offset_of!(Slab, armed) == slab::ARMED && offset_of!(Slab, used) == slab::USED);
+    assert!(offset_of!(Slab, fresh) == slab::FRESH && offset_of!(Slab, unlisted) == slab::UNLISTED);
+    assert!(offset_of!(Slab, class) == slab::CLASS && offset_of!(Slab, remote) == slab::REMOTE);
+    assert!(State::None as u8 == slab::NONE && State::Owned as u8 == slab::OWNED);
+    assert!(State::Full as u8 == slab::FULL && State::Shelved as u8 == slab::SHELVED);
+    assert!(State::Checked as u8 == slab::CHECKED);
+};
 const ALL_FRESH: u32 = (1 << PAGES_PER_GRANULE) - 1;
 
 /// What is due when the countdown of a slab has run out.

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::sync::{AtomicU64, AtomicUsize, Relaxed, Release};
+use neap_abi::anatomy::Field;
 use neap_abi::{Call, MAGIC, Page, VERSION};
 
 /// The counters. Zero until the heap is opened.
@@ -18,6 +19,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Where things are, for readers outside.
+    pub(crate) const FIELDS: [(Field, usize); 2] = [
+        (Field::OwnPage, core::mem::offset_of!(Tally, own)),
+        (Field::SharedPage, core::mem::offset_of!(Tally, shared)),
+    ];
+
     pub(crate) const fn new() -> Tally {
         Tally {
             own: Page::zero(),

@@ -18,6 +18,7 @@ use crate::layout::{CHUNK, CHUNK_SHIFT, CHUNKS_MAX, GRANULE_SHIFT, GRANULES_PER_
 use crate::slab::Slab;
 use crate::sync::{Acquire, AtomicU32, AtomicUsize, Relaxed, Release};
 use crate::tally::Tally;
+use neap_abi::anatomy::{self, Field};
 use neap_abi::{Backend, Call};
 use neap_os::errno::Errno;
 use neap_os::unit::Span;
@@ -66,6 +67,18 @@ const SCRAP_MAX: usize = 1 << 30;
 /// From the tables to the window when both come from mmap.
 const META_BYTES: usize = 256 << 30;
 
+/// The tables lie where readers outside look for them.
+const _: () = {
+    let (ours, theirs) = ([SLABS, CHUNKS, GROUPS, CHECKS], anatomy::TABLES);
+    let mut n = 0;
+    while n < TABLES {
+        assert!(ours[n].offset as u64 == theirs[n].offset && ours[n].index == n);
+        assert!(1 << ours[n].per_chunk_shift == theirs[n].per_chunk);
+        n += 1;
+    }
+    assert!(theirs.len() == TABLES && SCRAP_OFFSET as u64 == anatomy::SCRAP_OFFSET);
+};
+
 const _: () = assert!(size_of::<Slab>() * GRANULES_PER_CHUNK == 1 << SLABS.per_chunk_shift);
 const _: () = assert!(size_of::<Chunk>() == 1 << CHUNKS.per_chunk_shift);
 const _: () = assert!(size_of::<Group>() == 64 << GROUPS.per_chunk_shift);
@@ -104,6 +117,19 @@ impl Window {
         core::mem::offset_of!(Window, base),
         core::mem::offset_of!(Window, limit),
         core::mem::offset_of!(Window, meta),
+    ];
+
+    /// Where things are, for readers outside.
+    pub(crate) const FIELDS: [(Field, usize); 9] = [
+        (Field::WindowBase, core::mem::offset_of!(Window, base)),
+        (Field::WindowLimit, core::mem::offset_of!(Window, limit)),
+        (Field::WindowMeta, core::mem::offset_of!(Window, meta)),
+        (Field::WindowMapped, core::mem::offset_of!(Window, mapped)),
+        (Field::ScrapMapped, core::mem::offset_of!(Window, scrap_mapped)),
+        (Field::WindowTop, core::mem::offset_of!(Window, top)),
+        (Field::BreakEnd, core::mem::offset_of!(Window, break_end)),
+        (Field::Backend, core::mem::offset_of!(Window, backend)),
+        (Field::Checked, core::mem::offset_of!(Window, checked)),
     ];
 
     pub(crate) const fn new() -> Window {
