@@ -2,9 +2,10 @@
 //!
 //! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes
 //! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same command
-//! under several allocators), [`doctor`] (what this machine allows), [`lab`] (experiments on the kernel),
-//! [`mod@free`] (the machine's memory and who holds it), [`report`] (what happened, as data, then as text, JSON
-//! or HTML), [`cmd`] (one file per verb: its module doc is its manual), [`args`] (the command line).
+//! under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in another
+//! process), [`lab`] (experiments on the kernel), [`mod@free`] (the machine's memory and who holds it), [`report`]
+//! (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its module doc is its
+//! manual), [`args`] (the command line).
 //!
 //! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
 //! unsafe code but in `lab`.
@@ -19,6 +20,9 @@ mod run;
 mod compare;
 
 mod doctor;
+
+#[allow(dead_code, reason = "each verb that looks inside uses a part")]
+mod heap;
 
 mod lab;
 
