@@ -67,7 +67,7 @@ pub(crate) struct LabArgs {
     #[command(subcommand)]
     pub(crate) verb: Option<LabVerb>,
 
-    /// Experiments to run
+    /// Experiments to run: one is told in full, several a line each
     #[arg(value_name = "NAME", conflicts_with_all = ["all", "chapter"])]
     pub(crate) names: Vec<String>,
 
@@ -181,14 +181,19 @@ fn chosen(args: &LabArgs) -> Result<Vec<&'static Experiment>, Failure> {
     args.names.iter().map(find).collect()
 }
 
-/// Experiments whose name has a part of `name`.
+/// Experiments whose name is nearly `name`, or has a part of it.
 fn nearest(name: &str) -> String {
-    let parts: Vec<&str> = name.split('-').filter(|part| part.len() > 2).collect();
-    let like: Vec<&str> = lab::experiments()
-        .map(|experiment| experiment.name)
-        .filter(|known| parts.iter().any(|part| known.contains(part)))
-        .take(5)
-        .collect();
+    /// Of [`strsim::jaro_winkler`]: one or two letters are otherwise.
+    const NEARLY: f64 = 0.85;
+    let names = || lab::experiments().map(|experiment| experiment.name);
+    let likeness = |known: &str| strsim::jaro_winkler(name, known);
+    let mut like: Vec<&str> = names().filter(|known| likeness(known) >= NEARLY).collect();
+    like.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
+    if like.is_empty() {
+        let parts: Vec<&str> = name.split('-').filter(|part| part.len() > 2).collect();
+        like.extend(names().filter(|known| parts.iter().any(|part| known.contains(part))));
+    }
+    like.truncate(5);
     if like.is_empty() {
         String::new()
     } else {

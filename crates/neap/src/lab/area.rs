@@ -60,6 +60,17 @@ impl Area {
         Area::ask(request).map_err(failed("mmap"))
     }
 
+    /// Asks for what `request` says at `base` inside of `room`, which stays around it to the end of the process.
+    pub(crate) fn inside(room: Area, base: usize, request: &Request) -> Result<Area, Errno> {
+        let fits = room.span.base() <= base && base + request.len.0 <= room.span.end();
+        assert!(fits, "only into that room");
+        let place = Place::Over(base);
+        // SAFETY: (1) what is replaced lies in `room`, asserted, which nobody accesses: it is consumed here.
+        let span = unsafe { map(&Request { place, ..*request })? };
+        std::mem::forget(room);
+        Ok(Area { span })
+    }
+
     /// Where it is.
     pub(crate) const fn span(&self) -> Span {
         self.span

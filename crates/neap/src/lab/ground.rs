@@ -1,24 +1,24 @@
-//! [`Ground`]: memory that an experiment has mapped for itself.
+//! [`Ground`]: an [`Area`] to give advice about, by whole pages.
 //!
-//! Owns the mapping, by whole pages: places in it are page numbers. What advice does to bytes surprises
-//! nobody here, because nothing refers to them: each load and store is one volatile access, mostly of a
-//! page's first byte. So advice that loses data is safe to give. An access that the kernel does not allow
-//! ends the process, or the child, by a signal.
+//! Places in it are page numbers, and a load or store is mostly of a page's first byte. What advice does to
+//! bytes surprises nobody here, because nothing refers to them: so advice that loses data is safe to give. An
+//! access that the kernel does not allow ends the process, or the child, by a signal.
 //!
 //! Nothing is unmapped but by [`Ground::punch`]: the experiment's process ends soon enough.
-#![allow(unsafe_code, reason = "experiments map, read and write memory of their own")]
+#![allow(unsafe_code, reason = "experiments give up the data of memory of their own")]
 
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 
 use neap_os::advice::{self, Discard, Guard, Hint};
 use neap_os::env::page_size;
 use neap_os::errno::Errno;
-use neap_os::mapping::{Flags, PageSize, Place, Prot, Request, Sharing, Source, map, unmap};
+use neap_os::mapping::{Flags, Prot, Request, Sharing, Source};
 use neap_os::residency::residency;
 use neap_os::unit::{Bytes, Span};
 
+use super::area::{Area, private};
 use super::disk_file::fd_of;
 
 /// kB of so many pages.
@@ -29,33 +29,29 @@ pub(crate) fn kb(pages: usize) -> u64 {
 /// Anonymous memory that can be read and written, wherever there is room: to be changed by the caller.
 pub(crate) fn request(pages: usize, sharing: Sharing) -> Request {
     Request {
-        len: Bytes(pages * page_size()),
-        place: Place::Anywhere,
-        prot: Prot::READ | Prot::WRITE,
         sharing,
-        source: Source::Anonymous,
-        page: PageSize::Base,
-        flags: Flags::NONE,
+        ..private(pages * page_size())
     }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ground {
-    span: Span,
+    area: ManuallyDrop<Area>,
     hole: Range<usize>,
 }
 
 impl Ground {
-    /// Mapped as asked.
+    /// Mapped as asked, into free room.
     pub(crate) fn of(request: &Request) -> Result<Ground, Errno> {
-        assert!(
-            !matches!(request.place, Place::Over(_)),
-            "what is mapped there is somebody's"
-        );
-        // SAFETY: (1) nothing is replaced, asserted.
-        let span = unsafe { map(request)? };
-        Ok(Ground { span, hole: 0..0 })
+        Area::ask(request).map(Ground::on)
+    }
+
+    fn on(area: Area) -> Ground {
+        Ground {
+            area: ManuallyDrop::new(area),
+            hole: 0..0,
+        }
     }
 
     /// Private anonymous memory, with a page without access on either side: the kernel would merge it with a
@@ -86,53 +82,40 @@ impl Ground {
         shift: usize,
     ) -> Result<Ground, Errno> {
         let wish = request(pages, sharing);
-        let room = Ground::of(&Request {
+        let room = Area::ask(&Request {
             len: Bytes(wish.len.0 + 2 * align.0),
             prot: Prot::NONE,
             flags: Flags::NO_RESERVE,
             ..wish
         })?;
-        let base = room.span.base().next_multiple_of(align.0) + shift * page_size();
-        let place = Place::Over(base);
-        assert!(
-            shift * page_size() <= align.0,
-            "the shift is at most the alignment"
-        );
-        // SAFETY: (1) what is replaced lies in `room`, of which nothing has the address: its start is rounded
-        // up by less than `align`, and the shift is at most another, asserted.
-        let span = unsafe { map(&Request { place, ..wish })? };
-        Ok(Ground { span, hole: 0..0 })
+        let base = room.span().base().next_multiple_of(align.0) + shift * page_size();
+        Area::inside(room, base, &wish).map(Ground::on)
     }
 
     /// All of it.
-    pub(crate) const fn span(&self) -> Span {
-        self.span
+    pub(crate) fn span(&self) -> Span {
+        self.area.span()
     }
 
     /// How many pages of the kernel's own size.
     pub(crate) fn len(&self) -> usize {
-        self.span.len() / page_size()
+        self.span().len() / page_size()
     }
 
     /// Some pages of it.
     pub(crate) fn pages(&self, pages: Range<usize>) -> Span {
-        assert!(pages.start <= pages.end && pages.end <= self.len(), "{pages:?}");
-        let base = self.span.base() + pages.start * page_size();
-        Span::new(base, pages.len() * page_size()).expect("a part of a span does not wrap")
+        self.area.part(pages.start * page_size()..pages.end * page_size())
     }
 
-    fn address(&self, page: usize) -> usize {
+    /// Bytes from the start to a page that may be accessed.
+    fn offset(&self, page: usize) -> usize {
         assert!(page < self.len() && !self.hole.contains(&page), "page {page}");
-        self.span.base() + page * page_size()
+        page * page_size()
     }
 
     /// The first byte of a page.
     pub(crate) fn read(&self, page: usize) -> u8 {
-        let address = self.address(page);
-        // SAFETY: `address` is a byte of `span`, which `of` or `aligned` mapped and which is not unmapped but
-        // for the hole, asserted in `address`. Others may change the byte: the access is volatile, and no
-        // reference exists.
-        unsafe { with_exposed_provenance::<u8>(address).read_volatile() }
+        self.area.load(self.offset(page))
     }
 
     /// Sets the first byte of a page.
@@ -143,9 +126,7 @@ impl Ground {
     /// Sets another byte of a page.
     pub(crate) fn write_at(&self, page: usize, offset: usize, byte: u8) {
         assert!(offset < page_size(), "{offset} is in the next page");
-        let address = self.address(page) + offset;
-        // SAFETY: as in `read`; the bytes of a span are nobody else's, or shared with those who expect it.
-        unsafe { with_exposed_provenance_mut::<u8>(address).write_volatile(byte) }
+        self.area.store(self.offset(page) + offset, byte);
     }
 
     /// Sets the first byte of every page.
@@ -192,15 +173,15 @@ impl Ground {
     /// Unmaps some pages, once: they may not be accessed any more.
     pub(crate) fn punch(&mut self, pages: Range<usize>) -> Result<(), Errno> {
         assert!(self.hole.is_empty(), "one hole can be told");
-        // SAFETY: (1) the span is this ground's; (2) `read` and `write` do not touch the hole.
-        unsafe { unmap(self.pages(pages.clone()))? };
+        self.area
+            .unmap_part(pages.start * page_size()..pages.end * page_size())?;
         self.hole = pages;
         Ok(())
     }
 
     /// Pages that mincore(2) says are in memory.
     pub(crate) fn resident(&self) -> Result<usize, Errno> {
-        residency(self.span, &mut vec![0; self.len()])
+        residency(self.span(), &mut vec![0; self.len()])
     }
 }
 

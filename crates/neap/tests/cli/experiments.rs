@@ -49,13 +49,13 @@ fn the_list_has_every_experiment_under_its_chapter() {
 
 #[test]
 fn an_unknown_name_is_a_wrong_call_and_like_names_are_told() {
-    let output = lab(&["brk-129"]);
-    assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    assert!(
-        said.contains("no experiment brk-129") && said.contains("brk-128"),
-        "{said}"
-    );
+    for wrong in ["brk-129", "brk128"] {
+        let output = lab(&[wrong]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        let told = said.contains(&format!("no experiment {wrong}")) && said.contains("like it: brk-128");
+        assert!(told, "{said}");
+    }
     assert_eq!(lab(&["--chapter", "nothing"]).status.code(), Some(2));
     let output = lab(&["--json"]);
     assert_eq!(output.status.code(), Some(2));

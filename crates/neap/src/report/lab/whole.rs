@@ -43,7 +43,8 @@ pub(crate) fn whole(
         &format!("{}{since}", experiment.expectation),
         screen,
     );
-    for run in &trial.runs {
+    // One that cannot run here may have ended before there was anything to see.
+    for run in trial.runs.iter().filter(|run| !run.events.is_empty()) {
         let heading = match trial.runs.len() {
             1 => "What was seen".to_owned(),
             _ => format!("What was seen under {}", run.malloc),
