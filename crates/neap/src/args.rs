@@ -39,6 +39,9 @@ pub(crate) enum Verb {
     #[command(about = cmd::lab::ABOUT, long_about = cmd::lab::LONG_ABOUT,
               after_help = cmd::lab::EXAMPLES, after_long_help = cmd::lab::AFTER_LONG_HELP)]
     Lab(cmd::lab::LabArgs),
+    #[command(about = cmd::export::ABOUT, long_about = cmd::export::LONG_ABOUT,
+              after_help = cmd::export::EXAMPLES, after_long_help = cmd::export::AFTER_LONG_HELP)]
+    Export(cmd::export::ExportArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]

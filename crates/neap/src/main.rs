@@ -28,6 +28,8 @@ mod lab;
 
 mod free;
 
+mod export;
+
 mod report;
 
 mod cmd;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         args::Verb::Doctor(args) => cmd::doctor::main(&args),
         args::Verb::Free(args) => cmd::free::main(&args),
         args::Verb::Lab(args) => cmd::lab::main(&args),
+        args::Verb::Export(args) => cmd::export::main(&args),
         args::Verb::Completions(args) => cmd::completions::main(&args, args::Cli::command()),
         args::Verb::Man(args) => cmd::man::main(&args, args::Cli::command()),
     };

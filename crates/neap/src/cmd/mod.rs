@@ -5,6 +5,7 @@ mod place;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod free;
 pub(crate) mod lab;
 pub(crate) mod man;

@@ -29,6 +29,7 @@ mod markup;
 
 pub(crate) mod compare;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod free;
 pub(crate) mod json;
 pub(crate) mod lab;

@@ -7,6 +7,7 @@ mod compares;
 mod compares_wrongly;
 mod examines;
 mod experiments;
+mod exports;
 mod follows;
 mod frees;
 mod itself;
