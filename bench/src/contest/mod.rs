@@ -172,6 +172,8 @@ pub(crate) struct Verdict {
     pub(crate) wanted: f64,
     /// `None`: one of the two has no figure.
     pub(crate) measured: Option<f64>,
+    /// There is no rival to measure against, so the target is neither met nor missed.
+    pub(crate) has_no_rival: bool,
     pub(crate) is_met: bool,
     pub(crate) is_noise: bool,
 }
@@ -238,6 +240,7 @@ fn verdict(target: Target, unit: Unit, figures: &[Figure]) -> Verdict {
         rival: target.rival,
         wanted: target.ratio,
         measured: ratio.map(|r| r.value),
+        has_no_rival: summary(target.who).is_some() && summary(target.rival).is_none(),
         is_met: is_noise || ratio.is_some_and(|r| r.value >= target.ratio),
         is_noise,
     }
@@ -294,7 +297,23 @@ mod tests {
         }];
         let finding = contest(Unit::Nanoseconds, vec![broken, steady("b", 1.0)], targets);
         assert_eq!(finding.figures[0].failure.as_deref(), Some("no such device"));
-        assert!(!finding.verdicts[0].is_met);
+        assert!(!finding.verdicts[0].is_met && !finding.verdicts[0].has_no_rival);
+        assert!(text::text_of(&[finding]).contains("MISS test: a at least"));
+    }
+
+    #[test]
+    fn a_rival_that_is_not_there_decides_nothing() {
+        let missing = Contender::new("b", || Err("b is not installed".to_owned()));
+        let targets = vec![Target {
+            who: "a",
+            rival: "b",
+            ratio: 1.0,
+        }];
+        let finding = contest(Unit::Milliseconds, vec![steady("a", 1.0), missing], targets);
+        assert!(finding.verdicts[0].has_no_rival);
+        let text = text::text_of(&[finding]);
+        assert!(text.contains("n/a (b is not installed)"), "{text}");
+        assert!(text.contains("- n/a test: a at least"), "{text}");
     }
 
     #[test]

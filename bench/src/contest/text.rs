@@ -69,7 +69,11 @@ fn rounded(value: f64) -> String {
 }
 
 fn line_of(contest: &str, verdict: &Verdict) -> String {
-    let outcome = if verdict.is_met { "pass" } else { "MISS" };
+    let outcome = match verdict.is_met {
+        true => "pass",
+        false if verdict.has_no_rival => "n/a",
+        false => "MISS",
+    };
     let measured = match verdict.measured {
         Some(ratio) if verdict.is_noise => format!("{ratio:.2}, which is no difference"),
         Some(ratio) => format!("{ratio:.2}"),
