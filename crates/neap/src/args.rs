@@ -17,6 +17,7 @@ Examples:
   neap run -- python3 burst.py           run it, then see what its memory did
   neap run --max-rss 2G -- ./service     exit code 3 when it grew past 2 GiB
   neap compare -- python3 burst.py       the same under every allocator there is
+  neap top                               processes by memory, live
   neap free                              what memory is left, who holds the rest
   neap doctor                            what is missing on this machine
   neap lab                               the kernel's memory calls, one by one
@@ -42,6 +43,9 @@ pub(crate) enum Verb {
     #[command(about = cmd::export::ABOUT, long_about = cmd::export::LONG_ABOUT,
               after_help = cmd::export::EXAMPLES, after_long_help = cmd::export::AFTER_LONG_HELP)]
     Export(cmd::export::ExportArgs),
+    #[command(about = cmd::top::ABOUT, long_about = cmd::top::LONG_ABOUT,
+              after_help = cmd::top::EXAMPLES, after_long_help = cmd::top::AFTER_LONG_HELP)]
+    Top(cmd::top::TopArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]

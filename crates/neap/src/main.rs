@@ -3,9 +3,9 @@
 //! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes
 //! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same command
 //! under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in another
-//! process), [`lab`] (experiments on the kernel), [`mod@free`] (the machine's memory and who holds it), [`report`]
-//! (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its module doc is its
-//! manual), [`args`] (the command line).
+//! process), [`lab`] (experiments on the kernel), [`mod@free`] (the machine's memory and who holds it), [`top`]
+//! (processes, watched), [`report`] (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per
+//! verb: its module doc is its manual), [`args`] (the command line).
 //!
 //! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
 //! unsafe code but in `lab`.
@@ -30,6 +30,8 @@ mod free;
 
 mod export;
 
+mod top;
+
 mod report;
 
 mod cmd;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         args::Verb::Free(args) => cmd::free::main(&args),
         args::Verb::Lab(args) => cmd::lab::main(&args),
         args::Verb::Export(args) => cmd::export::main(&args),
+        args::Verb::Top(args) => cmd::top::main(&args),
         args::Verb::Completions(args) => cmd::completions::main(&args, args::Cli::command()),
         args::Verb::Man(args) => cmd::man::main(&args, args::Cli::command()),
     };

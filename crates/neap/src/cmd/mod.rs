@@ -10,3 +10,4 @@ pub(crate) mod free;
 pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod run;
+pub(crate) mod top;

@@ -35,6 +35,7 @@ pub(crate) mod json;
 pub(crate) mod lab;
 pub(crate) mod page;
 pub(crate) mod text;
+pub(crate) mod top;
 
 use std::collections::BTreeMap;
 

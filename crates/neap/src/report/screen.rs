@@ -58,6 +58,11 @@ impl Screen {
         }
     }
 
+    /// Whether there are colours.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.colour
+    }
+
     /// `text` in the colour of its role.
     pub(crate) fn paint(&self, role: Role, text: &str) -> String {
         if !self.colour || text.is_empty() {

@@ -19,3 +19,4 @@ mod refuses;
 mod reports;
 mod restores;
 mod support;
+mod tops;
