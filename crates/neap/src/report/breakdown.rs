@@ -1,8 +1,9 @@
 //! Where the resident memory is: parts that add up to the kernel's figure, the rest printed.
 //!
 //! The kernel's figure is the second number of `/proc/PID/statm`, read just before the rest. The parts are the
-//! Rss lines of smaps by the kind of their mapping; the heap's share of them is split by what libneap.so's
-//! records say of its pages. The residual is the figure less all parts: what changed while smaps was read.
+//! Rss lines of smaps by the kind of their mapping. In mappings that hold pages of the heap (libneap.so's, or the
+//! break), the heap's resident pages are split by what its records say of each page, and what else is resident
+//! there is other anonymous memory. The residual is the figure less all parts: what changed while it was read.
 //! It is never spread over other parts.
 
 use neap_proc::model::{Kind, Space};
@@ -10,12 +11,22 @@ use neap_proc::parse::SmapsField;
 use serde::{Serialize, Serializer};
 
 use super::text::printable;
+use crate::heap::{PageRun, Survey, Use};
 use crate::run::Outcome;
 use crate::run::moment::{Member, Moment};
+
+/// In which heaps count.
+const PAGE_BYTES: u64 = 4096;
 
 /// A part of the resident memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
+    Live,
+    Caches,
+    Pinned,
+    SlabPages,
+    Dirt,
+    Records,
     Heap,
     Anonymous,
     Program,
@@ -53,6 +64,8 @@ pub(crate) struct ProcessBreakdown {
     pub(crate) command: Vec<String>,
     /// Why its smaps could not be read.
     pub(crate) smaps_missing: Option<String>,
+    /// Why its heap is not split.
+    pub(crate) heap_missing: Option<String>,
     #[serde(flatten)]
     pub(crate) breakdown: Breakdown,
 }
@@ -91,7 +104,13 @@ impl When {
 
 impl Part {
     /// All, in the order of reports.
-    pub(crate) const ALL: [Part; 10] = [
+    pub(crate) const ALL: [Part; 16] = [
+        Part::Live,
+        Part::Caches,
+        Part::Pinned,
+        Part::SlabPages,
+        Part::Dirt,
+        Part::Records,
         Part::Heap,
         Part::Anonymous,
         Part::Program,
@@ -107,6 +126,12 @@ impl Part {
     /// The word in JSON and the class in HTML.
     pub(crate) const fn word(self) -> &'static str {
         match self {
+            Part::Live => "live",
+            Part::Caches => "caches",
+            Part::Pinned => "pinned",
+            Part::SlabPages => "slab_pages",
+            Part::Dirt => "dirt",
+            Part::Records => "records",
             Part::Heap => "heap",
             Part::Anonymous => "anonymous",
             Part::Program => "program",
@@ -123,6 +148,12 @@ impl Part {
     /// The name in reports.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Part::Live => "live blocks",
+            Part::Caches => "thread caches",
+            Part::Pinned => "pinned",
+            Part::SlabPages => "free pages of slabs in use",
+            Part::Dirt => "free pages",
+            Part::Records => "the heap's records",
             Part::Heap => "heap, not split",
             Part::Anonymous => "other anonymous memory",
             Part::Program => "program file",
@@ -139,6 +170,12 @@ impl Part {
     /// What it is and where the figure comes from.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
+            Part::Live => "blocks that the program holds, in sizes of their classes (the heap's records)",
+            Part::Caches => "free blocks that threads keep at hand (the heap's records)",
+            Part::Pinned => "free bytes on pages that hold a live block, too (the heap's records)",
+            Part::SlabPages => "without a live block, in a slab that has some elsewhere (the heap's records)",
+            Part::Dirt => "to be given back, once they have lain free for a tick (the heap's records)",
+            Part::Records => "what libneap.so knows of its blocks, and its counters (the heap's records)",
             Part::Heap => "the heap of libneap.so, whose records could not be read (smaps)",
             Part::Anonymous => {
                 "private memory of no file and not of libneap.so: a program's own mappings, data of \
@@ -238,33 +275,103 @@ fn row(when: When, moment: &Moment) -> MomentRow {
 }
 
 fn process(member: &Member) -> ProcessBreakdown {
-    let shares = match member.space.as_value() {
-        Some(space) => of_space(space),
-        None => vec![Share {
+    let shares = match (member.space.as_value(), &member.heap) {
+        (None, _) => vec![Share {
             part: Part::Unread,
             bytes: member.rss_bytes,
         }],
+        (Some(space), Ok(survey)) if survey.resident_bytes.is_some() => of_space(space, Some(survey)),
+        (Some(space), _) => of_space(space, None),
     };
     ProcessBreakdown {
         pid: member.pid,
         command: member.command.iter().map(|word| printable(word)).collect(),
         smaps_missing: member.space.reason(),
+        heap_missing: match &member.heap {
+            Ok(survey) if survey.resident_bytes.is_none() && !survey.pages.is_empty() => {
+                Some("the kernel does not say which of its pages are in memory".to_owned())
+            }
+            Ok(_) => None,
+            Err(why) => Some(why.to_string()),
+        },
         breakdown: Breakdown::new(member.rss_bytes, shares.into_iter()),
     }
 }
 
-fn of_space(space: &Space) -> Vec<Share> {
-    let kinds = space.by_kind();
-    let share = |(kind, total): (&Kind, &neap_proc::model::Total)| Share {
-        part: Part::of(*kind),
-        bytes: total.sizes.get(SmapsField::Rss).unwrap_or(0),
-    };
-    kinds.iter().map(share).collect()
+/// What each mapping has resident; the heap's pages by their use where it is known.
+fn of_space(space: &Space, survey: Option<&Survey>) -> Vec<Share> {
+    let mut shares = Vec::new();
+    let mut pages = survey.map_or(&[][..], |survey| &survey.pages);
+    let mut sums = HeapSums::default();
+    for (entry, kind) in space.mappings() {
+        let rss_bytes = entry.sizes.get(SmapsField::Rss).unwrap_or(0);
+        let before = sums.resident_bytes;
+        // Pages of the heap below this mapping were unmapped meanwhile.
+        while let Some((run, rest)) = pages.split_first()
+            && run.first < entry.end
+        {
+            if run.first >= entry.start {
+                sums.add(run);
+            }
+            pages = rest;
+        }
+        let heap_bytes = sums.resident_bytes - before;
+        let (part, bytes) = match kind {
+            Kind::Neap if survey.is_some() => continue,
+            Kind::Heap | Kind::Anonymous => (Part::Anonymous, rss_bytes.saturating_sub(heap_bytes)),
+            kind => (Part::of(kind), rss_bytes),
+        };
+        shares.push(Share { part, bytes });
+    }
+    // Cached blocks are live to the heap, and the records do not say on which pages they are.
+    let cached = survey.map_or(0, |survey| survey.cached_bytes.min(sums.live_bytes));
+    let parts = [
+        (Part::Live, sums.live_bytes - cached),
+        (Part::Caches, cached),
+        (Part::Pinned, sums.pinned_bytes),
+        (Part::SlabPages, sums.slab_pages_bytes),
+        (Part::Dirt, sums.dirt_bytes),
+        (Part::Records, sums.records_bytes),
+    ];
+    shares.extend(parts.map(|(part, bytes)| Share { part, bytes }));
+    shares
+}
+
+/// Resident bytes of a heap by use.
+#[derive(Clone, Copy, Debug, Default)]
+struct HeapSums {
+    resident_bytes: u64,
+    live_bytes: u64,
+    pinned_bytes: u64,
+    slab_pages_bytes: u64,
+    dirt_bytes: u64,
+    records_bytes: u64,
+}
+
+impl HeapSums {
+    fn add(&mut self, run: &PageRun) {
+        if run.resident != Some(true) {
+            return;
+        }
+        let bytes = run.pages.saturating_mul(PAGE_BYTES);
+        let live = run.pages.saturating_mul(u64::from(run.live_bytes));
+        self.resident_bytes = self.resident_bytes.saturating_add(bytes);
+        self.live_bytes = self.live_bytes.saturating_add(live);
+        let free = bytes.saturating_sub(live);
+        let rest = match run.use_ {
+            Use::Records => &mut self.records_bytes,
+            Use::Slab { .. } if run.live_bytes == 0 => &mut self.slab_pages_bytes,
+            _ if run.live_bytes == 0 => &mut self.dirt_bytes,
+            _ => &mut self.pinned_bytes,
+        };
+        *rest = rest.saturating_add(free);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heap::Why;
     use neap_proc::Reading;
     use neap_proc::model::Known;
     use neap_proc::parse::Smaps;
@@ -276,6 +383,7 @@ mod tests {
             rss_bytes,
             space,
             counters: None,
+            heap: Err(Why::NotThere),
         }
     }
 
@@ -320,5 +428,54 @@ mod tests {
                 Some("permission denied")
             );
         }
+    }
+    #[test]
+    fn the_heap_is_split_by_its_pages_and_what_else_is_in_the_break_is_other_memory() {
+        // The break: two pages of the program's, then six of the heap, five of them resident.
+        let text = b"1000-9000 rw-p 0 0:0 0 [heap]\nRss: 28 kB\na000-c000 rw-p 0 0:0 0\nRss: 4 kB\n";
+        let known = Known {
+            program: None,
+            neap: std::iter::once(0xa000..0xc000).collect(),
+        };
+        let space = Space::new(Smaps::parse(text), &known);
+        let run = |first, pages, use_, live_bytes, resident| PageRun {
+            first,
+            pages,
+            use_,
+            live_bytes,
+            resident: Some(resident),
+        };
+        let slab = Use::Slab { class_bytes: 64 };
+        let survey = Survey {
+            pages: vec![
+                run(0x3000, 2, slab, 64, true),
+                run(0x5000, 1, slab, 0, true),
+                run(0x6000, 1, Use::Run, 4096, true),
+                run(0x7000, 1, Use::Dirt, 0, true),
+                run(0x8000, 1, Use::GivenBack, 0, false),
+                run(0xa000, 1, Use::Records, 0, true),
+                run(0xb000, 1, Use::Records, 0, false),
+            ],
+            resident_bytes: Some(20 << 10),
+            cached_bytes: 100,
+            ..Survey::default()
+        };
+        let member = Member {
+            heap: Ok(survey),
+            ..member(33 << 10, Reading::Value(space))
+        };
+        let breakdown = process(&member).breakdown;
+        let parts: Vec<(Part, u64)> = breakdown.parts.iter().map(|s| (s.part, s.bytes)).collect();
+        let wanted = [
+            (Part::Live, 4096 + 128 - 100),
+            (Part::Caches, 100),
+            (Part::Pinned, 2 * 4096 - 128),
+            (Part::SlabPages, 4096),
+            (Part::Dirt, 4096),
+            (Part::Records, 4096),
+            (Part::Anonymous, 2 * 4096),
+        ];
+        assert_eq!(parts, wanted);
+        assert_eq!(breakdown.residual_bytes, 1024);
     }
 }

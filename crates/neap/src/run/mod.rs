@@ -276,7 +276,7 @@ impl Watch {
         {
             let before = cpu_time();
             moments.take(&self.tree, &self.board, now);
-            moments.schedule(now, cpu_time().saturating_sub(before));
+            moments.account(now, cpu_time().saturating_sub(before));
         }
     }
 }

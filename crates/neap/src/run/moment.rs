@@ -1,9 +1,10 @@
 //! What the memory of all processes consists of at some moments: at the start, near the peak, near the end.
 //!
-//! A moment is every process's smaps, read together with what libneap.so says of its heap. It costs
-//! milliseconds per GiB, so moments are taken when the RSS has grown by a tenth beyond the last peak or moved
-//! by an eighth, and at intervals that double up to half a second, as far as 2 % of a CPU allow. Kept are
-//! three: the first of the program that the command became (exec(2) starts anew), the one nearest to the
+//! A moment is every process's smaps, and what the records of its heap say of every page. It costs
+//! tens of milliseconds per GiB, so moments are taken when the RSS has grown by a tenth beyond the last peak or
+//! moved by an eighth, and at intervals that double up to half a second. All together they may cost 2 % of a
+//! CPU and what [`CREDIT`] says. A peak that stands still is worth all of that; from others, whose memory would
+//! change under the look, as much as the next peak may need is kept back. Kept are three: the first of the program that the command became (exec(2) starts anew), the one nearest to the
 //! peak, and the newest. No process is stopped: mappings may change while they are read, and the sums say by
 //! how much they differ from what the kernel counted just before.
 
@@ -19,9 +20,14 @@ use neap_proc::read::Proc;
 use super::board::Board;
 use super::nanos;
 use super::tree::{Process, Tree};
+use crate::heap::{Inside, Survey, Why};
 
-/// A moment may cost one part in this many of the time until the next.
-const COST_DIVISOR: u32 = 50;
+/// All moments may cost one part in this many of the time since the start.
+const COST_DIVISOR: u64 = 50;
+/// What they may cost besides: for programs that end before their peak could be afforded.
+const CREDIT: Duration = Duration::from_millis(30);
+/// For so many moments there has to be time where a peak that stands still may need it.
+const KEPT_BACK: u64 = 4;
 /// Time to the second moment; doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -53,6 +59,8 @@ pub(crate) struct Member {
     pub(crate) space: Reading<Space>,
     /// The newest page of the board; `None`: it has taken none.
     pub(crate) counters: Option<Box<Snapshot>>,
+    /// Its heap, page by page.
+    pub(crate) heap: Result<Survey, Why>,
 }
 
 /// The moments that are kept, and when the next is due.
@@ -72,7 +80,10 @@ pub(crate) struct Moments {
     born_ns: u64,
     pause: Duration,
     due_ns: u64,
-    affordable_ns: u64,
+    /// When it was last asked whether one is due.
+    rss_before_bytes: u64,
+    /// CPU time that the newest took.
+    last_cost: Duration,
 }
 
 impl Moments {
@@ -89,13 +100,16 @@ impl Moments {
             born_ns: 0,
             pause: PAUSE_FIRST,
             due_ns: 0,
-            affordable_ns: 0,
+            rss_before_bytes: 0,
+            last_cost: Duration::ZERO,
         }
     }
 
     /// Whether one should be taken of a tree that was just read.
-    pub(crate) fn is_due(&self, tree: &Tree, board: &Board, now_ns: u64) -> bool {
+    pub(crate) fn is_due(&mut self, tree: &Tree, board: &Board, now_ns: u64) -> bool {
         let rss_bytes = tree.rss_bytes();
+        let stands_still = rss_bytes.abs_diff(self.rss_before_bytes) <= rss_bytes / 128;
+        self.rss_before_bytes = rss_bytes;
         if rss_bytes == 0 {
             return false;
         }
@@ -103,10 +117,19 @@ impl Moments {
             return true;
         }
         let rss_of = |moment: &Option<Rc<Moment>>| moment.as_ref().map_or(0, |moment| moment.rss_bytes);
-        let peak = rss_of(&self.peak);
+        let (peak, last) = (rss_of(&self.peak), rss_of(&self.last));
+        let cost_ns = nanos(self.last_cost);
+        let room_ns = (nanos(CREDIT) + now_ns / COST_DIVISOR).saturating_sub(nanos(self.cost));
         let grown = rss_bytes > peak.saturating_add(peak / 10);
-        let moved = rss_bytes.abs_diff(rss_of(&self.last)) > peak / 8;
-        now_ns >= self.due_ns || ((grown || moved) && now_ns >= self.affordable_ns)
+        let moved = rss_bytes.abs_diff(last) > peak / 8;
+        let kept_back = match (stands_still, grown) {
+            (true, true) => 0,
+            (false, true) | (true, false) => KEPT_BACK,
+            (false, false) => 2 * KEPT_BACK,
+        };
+        let wanted = grown || moved || now_ns >= self.due_ns;
+        // A look at more than the last one may cost more than there is room for, and the next ones wait for it.
+        wanted && room_ns >= cost_ns.saturating_mul(1 + kept_back)
     }
 
     fn code_bytes(&self, tree: &Tree) -> Option<u64> {
@@ -154,12 +177,11 @@ impl Moments {
         self.taken += 1;
     }
 
-    /// The next one, when the last took `cost` of CPU time.
-    pub(crate) fn schedule(&mut self, now_ns: u64, cost: Duration) {
-        let affordable = cost.saturating_mul(COST_DIVISOR);
+    /// The one just taken took `cost` of CPU time.
+    pub(crate) fn account(&mut self, now_ns: u64, cost: Duration) {
         self.cost = self.cost.saturating_add(cost);
-        self.affordable_ns = now_ns.saturating_add(nanos(affordable));
-        self.due_ns = now_ns.saturating_add(nanos(self.pause.max(affordable)));
+        self.last_cost = cost;
+        self.due_ns = now_ns.saturating_add(nanos(self.pause));
         self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
     }
 }
@@ -182,13 +204,19 @@ fn look(proc: &Proc, tree: &Tree, board: &Board, now_ns: u64) -> Moment {
 }
 
 fn member(proc: &Proc, process: &Process, board: &Board) -> Member {
+    let inside = Inside::find(proc, process.pid);
+    let spans = inside.as_ref().map_err(Clone::clone).and_then(Inside::spans);
     let rss_bytes = proc.statm(process.pid).value().map(|sizes| sizes.resident_bytes);
     let space = proc.smaps(process.pid).map(|smaps| {
         let known = Known {
             program: fs::read_link(format!("/proc/{}/exe", process.pid))
                 .ok()
                 .map(|path| path.to_string_lossy().into_owned()),
-            neap: Vec::new(),
+            neap: spans
+                .iter()
+                .flatten()
+                .map(|span| span.addresses.clone())
+                .collect(),
         };
         Space::new(smaps, &known)
     });
@@ -198,6 +226,7 @@ fn member(proc: &Proc, process: &Process, board: &Board) -> Member {
         rss_bytes: rss_bytes.unwrap_or_else(|| process.rss_bytes()),
         space,
         counters: board.newest(process.pid_inside).cloned().map(Box::new),
+        heap: inside.and_then(|inside| inside.survey()),
     }
 }
 
@@ -222,10 +251,18 @@ mod tests {
         tree.read(2);
         assert!(moments.is_due(&tree, &board, 2));
         moments.take(&tree, &board, 2);
-        moments.schedule(2, Duration::from_millis(4));
-        assert_eq!(moments.affordable_ns, 200_000_002);
-        assert!(!moments.is_due(&tree, &board, 100_000_000));
-        assert!(moments.is_due(&tree, &board, 200_000_002));
+        // The credit is used up by 4 ms: 2 % of the time have to make up for it, and for those kept back.
+        moments.account(2, CREDIT + Duration::from_millis(4));
+        let room = |looks: u64| 50 * (34_000_000 * looks + 4_000_000);
+        assert!(!moments.is_due(&tree, &board, room(5) - 50));
+        assert!(moments.is_due(&tree, &board, room(5)));
+        moments.last_cost = Duration::ZERO;
+        moments.cost = Duration::ZERO;
+        assert!(
+            !moments.is_due(&tree, &board, 9_000_000),
+            "nothing moved, and it is early"
+        );
+        assert!(moments.is_due(&tree, &board, 10_000_002));
         child.kill().unwrap();
         child.wait().unwrap();
         let first = moments.first.as_ref().unwrap();

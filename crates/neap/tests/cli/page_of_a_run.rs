@@ -24,7 +24,7 @@ int main(void) {
     for (int i = 0; i < N; i++) { size_t n = 32 + i % 900; blocks[i] = malloc(n); memset(blocks[i], 1, n); }
     usleep(400000);
     for (int i = 0; i < N; i++) if (i % 16) free(blocks[i]);
-    usleep(1200000);
+    usleep(1800000);
     return 0;
 }
 "#;
@@ -89,6 +89,7 @@ fn the_page_of_a_run_draws_and_can_be_used_by_mouse_and_keyboard() {
         assert!(close(&seen["reset"][chart], whole), "{seen:#}");
     }
     assert!(close(&seen["all"], whole), "{seen:#}");
+    heap(&seen);
     assert_eq!(seen["off"], serde_json::json!(["false", false]));
     assert_ne!(seen["themes"][0][0], seen["themes"][1][0], "the ground's colour");
     assert_ne!(seen["themes"][0][1], seen["themes"][1][1], "a curve's colour");
@@ -116,6 +117,27 @@ fn the_page_of_a_run_draws_and_can_be_used_by_mouse_and_keyboard() {
                 .all(|name| name.as_str().is_some_and(|n| n.len() > 9)),
         "{seen:#}"
     );
+}
+
+/// What was seen of the map of the heap.
+fn heap(seen: &Value) {
+    let maps: Vec<&str> = seen["heaps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m[0].as_str().unwrap())
+        .collect();
+    assert!(maps.contains(&"peak") && maps.contains(&"end"), "{maps:?}");
+    assert!(seen["heapDrawn"].as_u64().unwrap() > 3, "{seen:#}");
+    let cells = seen["heaps"][0][1].as_u64().unwrap();
+    assert_eq!(seen["cellEnd"][0].as_u64().unwrap(), cells - 1);
+    assert_eq!(seen["cellMoved"][0], 1);
+    assert_eq!(seen["cellUnder"][0], 2, "the third cell of its row");
+    for text in ["cellEnd", "cellMoved", "cellUnder"] {
+        let text = seen[text][1].as_str().unwrap();
+        assert!(text.starts_with("0x") && text.ends_with("memory"), "{text}");
+    }
+    assert_eq!(seen["mark"], serde_json::json!([false, true]));
 }
 
 #[test]
@@ -173,6 +195,21 @@ fn parts_of_the_resident_memory_are_the_kernels_figure() {
     }
     let peak = moments[0]["rss_bytes"].as_u64().unwrap();
     assert!(peak > 16 << 20, "20 MiB of blocks: {moments:#?}");
+    let part = |moment: &Value, name: &str| {
+        let parts = moment["parts"].as_array().unwrap().iter();
+        let bytes = parts
+            .filter(|part| part["part"] == name)
+            .map(|part| part["bytes"].as_u64().unwrap());
+        bytes.sum::<u64>()
+    };
+    // One block of 16 lives on, 1.2 MiB, and pins pages of four blocks at least.
+    assert!(part(&moments[0], "live") > 15 << 20, "{moments:#?}");
+    let (live, pinned) = (part(&moments[1], "live"), part(&moments[1], "pinned"));
+    assert!(
+        (1 << 20..4 << 20).contains(&live) && pinned > live,
+        "{moments:#?}"
+    );
+    assert_eq!(part(&moments[1], "heap"), 0, "the whole heap is split");
     assert!(moments[1]["at_ns"].as_u64() > moments[0]["at_ns"].as_u64());
 }
 

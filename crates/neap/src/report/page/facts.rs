@@ -223,15 +223,17 @@ fn missing(html: &mut String, report: &Report) {
         .collect();
     for moment in &report.moments {
         for process in &moment.processes {
-            if let Some(reason) = &process.smaps_missing {
-                let what = format!("smaps of {} near the {}", process.pid, moment.when.word());
-                lines.push((what, reason.clone()));
+            let files = [("smaps", &process.smaps_missing), ("heap", &process.heap_missing)];
+            for (file, reason) in files {
+                let what = format!("{file} of {} near the {}", process.pid, moment.when.word());
+                lines.extend(reason.clone().map(|reason| (what, reason)));
             }
         }
     }
-    if lines.is_empty() {
-        return;
-    }
+    lines.push((
+        "bytes asked for, less than those of live blocks".to_owned(),
+        "libneap.so does not record them".to_owned(),
+    ));
     section(html, "missing", "Not available");
     html.push_str("<dl class=\"facts\">\n");
     for (what, reason) in &lines {

@@ -8,9 +8,10 @@ use crate::report::{Figure, PeakSource, Report};
 use crate::unit;
 
 /// Sections: the anchor and the word in the contents.
-const CONTENTS: [(&str, &str); 7] = [
+const CONTENTS: [(&str, &str); 8] = [
     ("where", "Where it is"),
     ("time", "Over time"),
+    ("heap", "The heap"),
     ("classes", "Size classes"),
     ("space", "Address space"),
     ("calls", "Memory calls"),

@@ -2,13 +2,16 @@
 //! own policy forbids the browser to load anything.
 //!
 //! Every figure is in the text: without scripts, in print and for a screen reader there are tables. Scripts
-//! draw curves ([`curves`]), sort tables and choose what is shown. What goes to them is JSON in which no markup
-//! can begin. The file stays below a few hundred KiB however long the run: curves are reduced to
-//! [`curves::POINTS_MAX`] points, tables to their largest rows, with a word on what is left out.
+//! draw curves ([`curves`]) and the heap's pages ([`heap`]), sort tables and choose what is shown. What goes to
+//! them is JSON in which no markup can begin. The file stays below a few hundred KiB however long the run and
+//! however large the heap: curves are reduced to [`curves::POINTS_MAX`] points, pages to [`heap::CELLS_MAX`]
+//! cells, tables to their largest rows, with a word on what is left out.
 
+mod classes;
 mod curves;
 mod facts;
 mod head;
+mod heap;
 mod space;
 mod tables;
 mod waterfall;
@@ -22,9 +25,14 @@ use super::markup::{POLICY, THEME, escape};
 use crate::run::Outcome;
 use curves::Curves;
 pub(crate) use facts::Circumstances;
+use heap::Heaps;
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPTS: [&str; 2] = [include_str!("charts.js"), include_str!("page.js")];
+const SCRIPTS: [&str; 3] = [
+    include_str!("charts.js"),
+    include_str!("heap.js"),
+    include_str!("page.js"),
+];
 /// uPlot 1.6.32 (MIT), which draws the curves.
 const UPLOT: &str = include_str!("uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("uplot/uPlot.min.css");
@@ -34,11 +42,13 @@ const UPLOT_LICENSE: &str = include_str!("uplot/LICENSE");
 #[derive(Serialize)]
 struct Data<'a> {
     curves: &'a Curves,
+    heaps: &'a [heap::Map],
 }
 
 /// The whole file.
 pub(crate) fn bytes(report: &Report, outcome: &Outcome, circumstances: &Circumstances) -> Vec<u8> {
     let curves = Curves::new(report, outcome);
+    let heaps = Heaps::new(outcome);
     let command = escape(&report.command.join(" "));
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -51,13 +61,17 @@ pub(crate) fn bytes(report: &Report, outcome: &Outcome, circumstances: &Circumst
     head::put(&mut html, report, circumstances);
     waterfall::put(&mut html, report);
     curves.put(&mut html, report, outcome);
-    tables::classes(&mut html, report);
+    heaps.put(&mut html, report);
+    classes::put(&mut html, report, outcome);
     space::put(&mut html, outcome);
     tables::calls(&mut html, report);
     tables::processes(&mut html, report);
     facts::put(&mut html, report, outcome, circumstances);
     html.push_str("</main>\n");
-    let data = Data { curves: &curves };
+    let data = Data {
+        curves: &curves,
+        heaps: heaps.maps(),
+    };
     let _ = write!(
         html,
         "<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n/*\nuPlot:\n{UPLOT_LICENSE}\n*/\n\

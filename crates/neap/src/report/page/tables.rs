@@ -1,4 +1,4 @@
-//! Tables that need no picture: size classes, memory calls, processes.
+//! Tables that need no picture: memory calls, processes; and the parts of every table.
 
 use std::fmt::Write as _;
 
@@ -32,33 +32,6 @@ pub(super) fn number(html: &mut String, value: Option<u64>, form: fn(u64) -> Str
         }
         None => html.push_str("<td data-v=\"-1\" class=\"dim\">n/a</td>"),
     }
-}
-
-pub(super) fn classes(html: &mut String, report: &Report) {
-    section(html, "classes", "Size classes");
-    if report.classes.is_empty() {
-        html.push_str("<p>No block was live at the end.</p>\n</section>\n");
-        return;
-    }
-    let top = report.classes.iter().map(|class| class.live_bytes).max();
-    sortable(
-        html,
-        "Live blocks at the end, as libneap.so counted them.",
-        &["Block", "Live blocks", "Live bytes", "Share of the greatest"],
-    );
-    for class in &report.classes {
-        let name = class.block_bytes.map_or_else(|| "larger".to_owned(), unit::size);
-        let _ = write!(
-            html,
-            "<tr><th scope=\"row\" data-v=\"{}\">{name}</th>",
-            class.block_bytes.unwrap_or(u64::MAX)
-        );
-        number(html, Some(class.live_blocks), unit::count);
-        number(html, Some(class.live_bytes), unit::size);
-        bar(html, class.live_bytes, top.unwrap_or(0));
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tbody>\n</table></div>\n</section>\n");
 }
 
 /// A cell with a bar.

@@ -13,6 +13,7 @@ use crate::unit;
 
 /// Processes that have a table of their own.
 const PROCESSES_MAX: usize = 8;
+/// Of a name.
 const NAME_COLUMNS: usize = 60;
 
 pub(super) fn put(html: &mut String, report: &Report) {
@@ -103,12 +104,7 @@ fn table(html: &mut String, moment: &MomentRow, who: &str, name: &str, breakdown
             share.part.name(),
             escape(share.part.meaning())
         );
-        cells(
-            html,
-            share.part.word(),
-            [offset, share.bytes, whole],
-            &unit::size(share.bytes),
-        );
+        cells(html, share.part.word(), [offset, share.bytes, whole], "");
         offset = offset.saturating_add(share.bytes);
     }
     let residual = breakdown.residual_bytes.unsigned_abs();
@@ -121,38 +117,34 @@ fn table(html: &mut String, moment: &MomentRow, who: &str, name: &str, breakdown
         "<tr role=\"row\" class=\"residual\"><th role=\"rowheader\" scope=\"row\"><i class=\"key residual\"></i>residual\
          <small>the kernel's figure less all parts</small></th>",
     );
-    cells(
-        html,
-        "residual",
-        [start, residual, whole],
-        &format!("{sign}{}", unit::size(residual)),
-    );
+    cells(html, "residual", [start, residual, whole], sign);
     html.push_str(
         "</tbody>\n<tfoot role=\"rowgroup\"><tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><i class=\"key total\"></i>RSS\
          <small>by the kernel (statm)</small></th>",
     );
-    cells(html, "total", [0, whole, whole], &unit::size(whole));
+    cells(html, "total", [0, whole, whole], "");
     html.push_str("</tfoot>\n</table>\n</div>\n");
 }
 
-/// The bar, the size and the share. `[from, len, whole]` in bytes.
-fn cells(html: &mut String, class: &str, [from, len, whole]: [u64; 3], size: &str) {
+/// The bar, the size and the share, `sign` before both. `[from, len, whole]` in bytes.
+fn cells(html: &mut String, class: &str, [from, len, whole]: [u64; 3], sign: &str) {
     let (left, width) = (percent_of(from, whole), percent_of(len, whole));
     let left = left.min(100.0);
     let _ = writeln!(
         html,
         "<td role=\"cell\" class=\"track\"><span class=\"bar {class}\" style=\"left:{left:.2}%;width:{:.2}%\"></span></td>\
-         <td role=\"cell\">{size}</td><td role=\"cell\">{}</td></tr>",
+         <td role=\"cell\">{sign}{}</td><td role=\"cell\">{}</td></tr>",
         width.min(100.0 - left),
-        share(width)
+        unit::size(len),
+        share(sign, width)
     );
 }
 
 /// A share that is not zero is not shown as zero.
-fn share(percent: f64) -> String {
+fn share(sign: &str, percent: f64) -> String {
     if percent > 0.0 && percent < 0.1 {
         "&lt; 0.1 %".to_owned()
     } else {
-        format!("{percent:.1} %")
+        format!("{sign}{percent:.1} %")
     }
 }

@@ -4,7 +4,7 @@ document.querySelectorAll("details").forEach((one) => { one.open = true; });
 seen.width = innerWidth;
 seen.needed = document.documentElement.scrollWidth;
 seen.tooWide = [...document.querySelectorAll("main *")]
-  .filter((one) => one.getBoundingClientRect().right > innerWidth && !one.closest(".wide"))
+  .filter((one) => one.getBoundingClientRect().right > innerWidth && (one.className === "wide" || !one.closest(".wide")))
   .map((one) => `${one.tagName}.${one.className}`)
   .slice(0, 5);
 seen.widest = neap.charts.map(({ plot }) => plot.width);
