@@ -169,12 +169,17 @@ impl Gatherer {
         let row = chosen.row;
         let identity = identity(&row);
         let status = self.proc.status(row.pid);
+        // A heap that cannot be found was counted when it was looked for.
+        let found = chosen.heap.is_ok();
         let heap = chosen.heap.and_then(|()| self.heaps.read(&self.proc, identity));
         let shares = self.shares.shares(identity, Instant::now());
         // Whoever has this pid now must be who had it before.
         let stat = self.proc.stat(row.pid).value()?;
         if stat.start_ticks != row.start_ticks || matches!(heap, Err(NoHeap::Gone)) {
             return None;
+        }
+        if let (true, Err(NoHeap::Unreadable(reason, _))) = (found, &heap) {
+            tally.count(Source::Heap, reason, 1);
         }
         tally.reading(Source::Status, &status);
         if self.shares.is_on() {

@@ -4,11 +4,15 @@
 //! what is being looked at. So `/proc/PID/pagemap` is asked first.
 
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use neap_proc::read::Proc;
 use neap_proc::{Reading, Reason};
+use nix::errno::Errno;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
 
 use super::Why;
 
@@ -122,20 +126,37 @@ impl Presence {
 /// The memory of a live process.
 #[derive(Debug)]
 pub(super) struct ProcessMemory {
-    file: File,
+    access: Access,
     proc: Proc,
     pid: u32,
 }
 
+/// How it is read.
+#[derive(Debug)]
+enum Access {
+    /// `/proc/PID/mem`.
+    File(File),
+    /// process_vm_readv(2): the file belongs to another user, whom CAP_SYS_PTRACE alone does not overrule.
+    Calls,
+}
+
 impl ProcessMemory {
-    /// Opens `/proc/PID/mem`, which takes what ptrace(2) calls PTRACE_MODE_ATTACH.
+    /// Opens `/proc/PID/mem`, or finds that calls do: both take what ptrace(2) calls PTRACE_MODE_ATTACH.
     pub(super) fn open(proc: &Proc, pid: u32) -> Result<ProcessMemory, Why> {
+        let opened = |access| ProcessMemory {
+            access,
+            proc: proc.clone(),
+            pid,
+        };
         match File::open(format!("/proc/{pid}/mem")) {
-            Ok(file) => Ok(ProcessMemory {
-                file,
-                proc: proc.clone(),
-                pid,
-            }),
+            Ok(file) => Ok(opened(Access::File(file))),
+            // The rights are looked at before the address, where nothing is mapped.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::PermissionDenied
+                    && copy(pid, 0, &mut [0]) == Err(Errno::EFAULT) =>
+            {
+                Ok(opened(Access::Calls))
+            }
             Err(error) => Err(match error.kind() {
                 std::io::ErrorKind::PermissionDenied => Why::denied(),
                 std::io::ErrorKind::NotFound => Why::Gone,
@@ -150,15 +171,32 @@ impl ProcessMemory {
         match self.proc.statm(self.pid) {
             Reading::Absent(Reason::Gone | Reason::NoMemory) => Why::Gone,
             // The memory of before an exec(2) is gone, too.
-            _ if matches!(self.file.read_at(&mut byte, 0), Ok(0)) => Why::Gone,
+            _ if matches!(&self.access, Access::File(file) if matches!(file.read_at(&mut byte, 0), Ok(0))) => {
+                Why::Gone
+            }
             _ => Why::Failed("its records could not be read".to_owned()),
         }
     }
 }
 
+/// Copies from another process; the number of bytes, fewer where a page is missing.
+fn copy(pid: u32, address: u64, into: &mut [u8]) -> Result<usize, Errno> {
+    let (Ok(pid), Ok(base)) = (i32::try_from(pid), usize::try_from(address)) else {
+        return Err(Errno::EFAULT);
+    };
+    let from = RemoteIoVec {
+        base,
+        len: into.len(),
+    };
+    process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(into)], &[from])
+}
+
 impl Memory for ProcessMemory {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
-        self.file.read_exact_at(into, address).is_ok()
+        match &self.access {
+            Access::File(file) => file.read_exact_at(into, address).is_ok(),
+            Access::Calls => copy(self.pid, address, into) == Ok(into.len()),
+        }
     }
 
     fn presence(&self, addresses: Range<u64>) -> Option<Presence> {

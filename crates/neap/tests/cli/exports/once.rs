@@ -1,6 +1,10 @@
 //! `neap export --once`: figures are those of /proc, and what is denied has no series.
 
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+
+use tempfile::TempDir;
 
 use super::{Running, assert_same, has, library_and_rights, of_process, samples};
 use crate::support::{
@@ -180,36 +184,49 @@ fn json_has_a_reason_for_each_null() {
     );
 }
 
-#[test]
-fn an_unprivileged_user_sees_what_is_denied_counted_and_no_zero() {
-    let test = "an_unprivileged_user_sees_what_is_denied_counted_and_no_zero";
+/// `neap export --once` of a process as nobody, with more options of setpriv(1). `None` skips the test that called.
+fn as_nobody(test: &str, folder: &TempDir, rights: &[&str], pid: &str) -> Option<HashMap<String, f64>> {
     if !rustix::process::geteuid().is_root() {
-        return skip(test, "only root can have a process that this user may not read");
+        skip(test, "only root can become another user");
+        return None;
     }
-    let child = Running::idle();
-    let folder = folder();
     // The folder of the tests may be closed to others.
     let copy = folder.path().join("neap");
     std::fs::copy(env!("CARGO_BIN_EXE_neap"), &copy).unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args(rights)
         .arg(&copy)
-        .args(["export", "--once", "--pid", &child.pid()])
+        .args(["export", "--once", "--pid", pid])
         .output();
     let Ok(output) = output else {
-        return missing(test, "setpriv is not installed");
+        missing(test, "setpriv is not installed (Debian: util-linux)");
+        return None;
     };
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let samples = samples(&String::from_utf8(output.stdout).unwrap());
-    let denied =
-        |source: &str| samples[&format!("neap_process_unreadable{{source=\"{source}\",reason=\"denied\"}}")];
-    assert_eq!(
-        [denied("smaps_rollup"), denied("heap"), denied("status")],
-        [1.0, 1.0, 0.0]
-    );
+    Some(samples(&String::from_utf8(output.stdout).unwrap()))
+}
+
+/// How many processes were denied: of smaps_rollup, heaps, status.
+fn denied(samples: &HashMap<String, f64>) -> [f64; 3] {
+    let source =
+        |source| samples[&format!("neap_process_unreadable{{source=\"{source}\",reason=\"denied\"}}")];
+    ["smaps_rollup", "heap", "status"].map(source)
+}
+
+#[test]
+fn an_unprivileged_user_sees_what_is_denied_counted_and_no_zero() {
+    let test = "an_unprivileged_user_sees_what_is_denied_counted_and_no_zero";
+    let (child, folder) = (Running::idle(), folder());
     let pid = child.pid();
+    let Some(samples) = as_nobody(test, &folder, &[], &pid) else {
+        return;
+    };
+    assert_eq!(
+        denied(&samples).map(f64::to_bits),
+        [1.0, 1.0, 0.0].map(f64::to_bits)
+    );
     assert_same(
         of_process(&samples, "neap_process_resident_bytes", &pid, ""),
         child.bytes("VmRSS"),
@@ -222,6 +239,40 @@ fn an_unprivileged_user_sees_what_is_denied_counted_and_no_zero() {
         "neap_heap_held_bytes",
     ] {
         assert!(!has(&samples, family, &pid), "{family}");
+    }
+}
+
+/// AmbientCapabilities=CAP_SYS_PTRACE of systemd/neap-export.service.
+#[test]
+fn the_one_right_of_the_service_is_enough() {
+    let test = "the_one_right_of_the_service_is_enough";
+    let Some(library) = library_and_rights(test) else {
+        return;
+    };
+    let folder = folder();
+    let source =
+        "#include <stdlib.h>\n#include <unistd.h>\nint main(void) { return !malloc(100000) || pause(); }\n";
+    let Some(program) = compile(test, &folder, "holder", source, &["-O0"]) else {
+        return;
+    };
+    let holder = Running::start(Command::new(program).env("LD_PRELOAD", &library));
+    wait_until("the program to sleep", || holder.status("State").starts_with('S'));
+    let pid = holder.pid();
+    let rights = [
+        "--inh-caps=+sys_ptrace",
+        "--ambient-caps=+sys_ptrace",
+        "--bounding-set=-all,+sys_ptrace",
+    ];
+    let Some(samples) = as_nobody(test, &folder, &rights, &pid) else {
+        return;
+    };
+    assert_eq!(denied(&samples).map(f64::to_bits), [0.0; 3].map(f64::to_bits));
+    for family in [
+        "neap_process_unique_bytes",
+        "neap_heap_held_bytes",
+        "neap_heap_records_bytes",
+    ] {
+        assert!(of_process(&samples, family, &pid, "") > 0.0, "{family}");
     }
 }
 
