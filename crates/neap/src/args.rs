@@ -21,6 +21,7 @@ Examples:
   neap free                              what memory is left, who holds the rest
   neap doctor                            what is missing on this machine
   neap lab                               the kernel's memory calls, one by one
+  neap export                            OpenMetrics for Prometheus, at 127.0.0.1:6327
   neap run --help                        every option, every exit code";
 
 #[derive(Debug, Subcommand)]

@@ -170,3 +170,6 @@ fn heap(page: &Snapshot, classes: Classes) -> Heap {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ fn every_verb_has_help_with_examples() {
         &["compare", "-h"],
         &["doctor", "--help"],
         &["doctor", "-h"],
+        &["export", "--help"],
+        &["export", "-h"],
         &["completions", "--help"],
         &["man", "--help"],
     ] {
@@ -56,6 +58,9 @@ fn manual_pages_are_written() {
         ("neap-run.1", "max\\-rss"),
         ("neap-compare.1", "NAME=LIB.so"),
         ("neap-doctor.1", "neap.doctor/1"),
+        ("neap.1", "neap\\-export(1)"),
+        ("neap-export.1", "neap.export/1"),
+        ("neap-export.1", "pss\\-budget"),
     ] {
         let text = std::fs::read_to_string(out.join(page)).unwrap();
         assert!(text.contains(part), "{page}: {text}");

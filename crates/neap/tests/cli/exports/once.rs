@@ -91,7 +91,7 @@ fn promtool_has_nothing_to_object_to() {
         hostile.status("Name").starts_with("a\"b")
     });
     let file = folder.path().join("neap.prom");
-    let text = once(&["--all"]);
+    let text = once(&["--all", "--limit", "65535"]);
     assert!(
         text.contains(&format!(
             "pid=\"{}\",name=\"a\\\"b\\\\c\\nd{{}}=,\"",
