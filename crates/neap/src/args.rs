@@ -18,6 +18,7 @@ Examples:
   neap run --max-rss 2G -- ./service     exit code 3 when it grew past 2 GiB
   neap compare -- python3 burst.py       the same under every allocator there is
   neap top                               processes by memory, live
+  neap file status data/                 what of it is in memory
   neap free                              what memory is left, who holds the rest
   neap doctor                            what is missing on this machine
   neap lab                               the kernel's memory calls, one by one
@@ -35,6 +36,9 @@ pub(crate) enum Verb {
     #[command(about = cmd::doctor::ABOUT, long_about = cmd::doctor::LONG_ABOUT,
               after_help = cmd::doctor::EXAMPLES, after_long_help = cmd::doctor::AFTER_LONG_HELP)]
     Doctor(cmd::doctor::DoctorArgs),
+    #[command(about = cmd::file::ABOUT, long_about = cmd::file::LONG_ABOUT, after_help = cmd::file::EXAMPLES,
+              after_long_help = cmd::file::AFTER_LONG_HELP)]
+    File(cmd::file::FileArgs),
     #[command(about = cmd::free::ABOUT, long_about = cmd::free::LONG_ABOUT, after_help = cmd::free::EXAMPLES,
               after_long_help = cmd::free::AFTER_LONG_HELP)]
     Free(cmd::free::FreeArgs),

@@ -1,11 +1,12 @@
 //! neap: runs programs under libneap.so and tells where their memory went.
 //!
 //! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes
-//! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same command
-//! under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in another
-//! process), [`lab`] (experiments on the kernel), [`mod@free`] (the machine's memory and who holds it), [`top`]
-//! (processes, watched), [`report`] (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per
-//! verb: its module doc is its manual), [`args`] (the command line).
+//! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same
+//! command under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in
+//! another process), [`lab`] (experiments on the kernel), [`mod@file`] (files in the page cache),
+//! [`mod@free`] (the machine's memory and who holds it), [`top`] (processes, watched), [`report`] (what
+//! happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its module doc is its
+//! manual), [`args`] (the command line).
 //!
 //! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
 //! unsafe code but in `lab`.
@@ -25,6 +26,8 @@ mod doctor;
 mod heap;
 
 mod lab;
+
+mod file;
 
 mod free;
 
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         args::Verb::Run(args) => cmd::run::main(&args),
         args::Verb::Compare(args) => cmd::compare::main(&args),
         args::Verb::Doctor(args) => cmd::doctor::main(&args),
+        args::Verb::File(args) => cmd::file::main(&args),
         args::Verb::Free(args) => cmd::free::main(&args),
         args::Verb::Lab(args) => cmd::lab::main(&args),
         args::Verb::Export(args) => cmd::export::main(&args),

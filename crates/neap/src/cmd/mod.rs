@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod file;
 pub(crate) mod free;
 pub(crate) mod lab;
 pub(crate) mod man;

@@ -1,5 +1,5 @@
 //! What neap reports: [`compare`] is for `neap compare`, [`doctor`] for `neap doctor`,
-//! [`mod@free`] for `neap free`, the rest for `neap run`.
+//! [`mod@file`] for `neap file`, [`mod@free`] for `neap free`, the rest for `neap run`.
 //! Plain data with a unit in every name, rendered as text or as JSON.
 //!
 //! [`mod@build`] makes the data from what the engine saw; [`text`] and [`json`] render it and decide nothing.
@@ -30,6 +30,7 @@ mod markup;
 pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod file;
 pub(crate) mod free;
 pub(crate) mod json;
 pub(crate) mod lab;

@@ -8,6 +8,7 @@ mod compares_wrongly;
 mod examines;
 mod experiments;
 mod exports;
+mod files;
 mod follows;
 mod frees;
 mod itself;
