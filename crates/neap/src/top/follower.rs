@@ -16,7 +16,7 @@ use super::history::{History, KINDS, Point};
 use super::machine::MachineMemory;
 use super::row::Row;
 use super::users::Users;
-use crate::heap::{Inside, Why};
+use crate::heap::{Inside, Survey, Why};
 
 /// Mappings of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub(crate) struct Follower {
     began_ns: u64,
     before: ProcessTable,
     inside: Result<Inside, Why>,
+    /// The heap's pages, looked at together with smaps.
+    survey: Option<Survey>,
     /// The last counters, and when.
     heap_before: Option<(Snapshot, u64)>,
     smaps_due_ns: u64,
@@ -125,6 +127,7 @@ impl Follower {
             began_ns: table.at_ns,
             before: table.clone(),
             inside: Err(Why::NotThere),
+            survey: None,
             heap_before: None,
             smaps_due_ns: 0,
             picture,
@@ -183,13 +186,17 @@ impl Follower {
             // Found anew each time: it may run another program than before.
             *inside = Inside::find(proc, pid);
             let spans = inside.as_ref().ok().and_then(|inside| inside.spans().ok());
+            let survey = inside.as_ref().ok().and_then(|inside| inside.survey().ok());
             let known = Known {
                 program: None,
                 neap: spans.into_iter().flatten().map(|span| span.addresses).collect(),
             };
             let smaps = proc.smaps(pid);
-            smaps.map(|smaps| (Footprint::of(&smaps), Space::new(smaps, &known)))
+            let space = smaps.map(|smaps| (Footprint::of(&smaps), Space::new(smaps, &known)));
+            (space, survey)
         });
+        let (space, survey) = space;
+        self.survey = survey;
         let rest = u64::try_from(cost.saturating_mul(COST_DIVISOR).as_nanos()).unwrap_or(u64::MAX);
         self.smaps_due_ns = now_ns.saturating_add(rest);
         let at_ns = self.picture.at_ns;
@@ -238,7 +245,10 @@ impl Follower {
                 };
                 let figures = HeapFigures::new(&now, before, now_ns.saturating_sub(at_ns));
                 self.heap_before = Some((now, now_ns));
-                Ok(figures)
+                Ok(match &self.survey {
+                    Some(survey) => figures.surveyed(survey),
+                    None => figures,
+                })
             }
             Err(why) => Err(why.to_string()),
         };

@@ -2,6 +2,7 @@
 
 use neap_abi::{Call, Snapshot};
 
+use crate::heap::Survey;
 use crate::run::board::live_is_counted;
 
 /// Figures of one heap.
@@ -49,6 +50,17 @@ impl HeapFigures {
                 given_back_bytes_per_second: grown(now.given_back_bytes, earlier.given_back_bytes),
                 calls_per_second: grown(all_calls(now), all_calls(earlier)),
             }),
+        }
+    }
+
+    /// The same with what a look at the whole heap found: blocks and free pages of that moment, where the
+    /// counters have those of the last time libneap.so gave back.
+    pub(crate) fn surveyed(self, survey: &Survey) -> HeapFigures {
+        HeapFigures {
+            live_bytes: Some(survey.live_bytes),
+            live_blocks: Some(survey.live_blocks),
+            dirt_bytes: survey.dirt_bytes,
+            ..self
         }
     }
 
@@ -114,5 +126,14 @@ pub(crate) mod tests {
     fn live_bytes_that_nobody_counted_are_not_zero() {
         let figures = HeapFigures::new(&snapshot([7, 0, 4096, 0, 1, 0]), None, 0);
         assert_eq!((figures.live_bytes, figures.held_bytes), (None, 4096));
+        let survey = Survey {
+            live_bytes: 48,
+            live_blocks: 3,
+            dirt_bytes: 8192,
+            ..Survey::default()
+        };
+        let figures = figures.surveyed(&survey);
+        assert_eq!((figures.live_bytes, figures.live_blocks), (Some(48), Some(3)));
+        assert_eq!((figures.dirt_bytes, figures.held_bytes), (8192, 4096));
     }
 }

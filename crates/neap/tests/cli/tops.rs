@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::{
-    assert_reasons_lead_to_nulls, compile, folder, missing, neap, skip, stderr, wait_until,
+    assert_reasons_lead_to_nulls, compile, folder, library, missing, neap, skip, stderr, wait_until,
 };
 
 /// Kills what it holds.
@@ -238,6 +238,64 @@ fn one_process_once_has_its_kinds() {
     let text = String::from_utf8(top(&[&pid, "--once"]).stdout).unwrap();
     assert!(
         text.contains("sleep 1003") && text.contains("library") && text.contains("n/a"),
+        "{text}"
+    );
+}
+
+/// Holds 40 MiB of blocks, says so, and waits.
+const HOLDER: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(void) {
+    for (int i = 0; i < 640; i++) memset(malloc(65536), 1, 65536);
+    puts("ready");
+    fflush(stdout);
+    for (;;) pause();
+}
+"#;
+
+#[test]
+fn a_heap_of_neaps_is_looked_into() {
+    const NAME: &str = "a_heap_of_neaps_is_looked_into";
+    let folder = folder();
+    let Some(library) = library(NAME) else { return };
+    let Some(program) = compile(NAME, &folder, "holder", HOLDER, &["-O1"]) else {
+        return;
+    };
+    let mut command = Command::new(program);
+    let mut held = Held(
+        command
+            .env("LD_PRELOAD", library)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(held.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    let pid = held.0.id().to_string();
+    let report = parsed(&top(&[&pid, "--once", "--json"]));
+    assert_reasons_lead_to_nulls(&report);
+    let why = report["not_available"]["heap"].as_str().unwrap_or_default();
+    if why.contains("may not be looked at") {
+        return skip(NAME, why);
+    }
+    let heap = &report["heap"];
+    let live = heap["live_bytes"].as_u64().unwrap_or_else(|| panic!("{report}"));
+    assert!((40 << 20..48 << 20).contains(&live), "{heap}");
+    assert!(heap["held_bytes"].as_u64().unwrap() >= live, "{heap}");
+    assert!(
+        heap["calls_per_second"].is_number() && heap["calls_total"]["mmap"].as_u64() > Some(0),
+        "{heap}"
+    );
+    let kinds = report["kinds"].as_array().unwrap();
+    let own = kinds.iter().find(|kind| kind["kind"] == "neap").unwrap();
+    assert!(own["rss_bytes"].as_u64().unwrap() >= 40 << 20, "{own}");
+    let text = String::from_utf8(top(&[&pid, "--once"]).stdout).unwrap();
+    assert!(
+        text.contains("heap   live 4") && text.contains("memory calls/s"),
         "{text}"
     );
 }
