@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::parse::{self, Limits, Maps, SmapsRollup, Stat, Statm, Status};
 use crate::{Reading, Reason};
 
-/// ESRCH: a file of a process that ended after it was opened.
-pub(super) const ESRCH: i32 = 3;
+/// ESRCH: no such process, or one without memory.
+const ESRCH: i32 = 3;
 
 /// A `/proc`: the running kernel's, or a recorded copy in tests.
 #[derive(Clone, Debug)]
@@ -88,13 +88,12 @@ impl Proc {
 
     /// `/proc/PID/smaps_rollup`. Milliseconds for a large process.
     pub fn smaps_rollup(&self, pid: u32) -> Reading<SmapsRollup> {
-        self.bytes(pid, "smaps_rollup")
-            .map(|bytes| SmapsRollup::parse(&bytes))
+        self.of_memory(pid, "smaps_rollup", SmapsRollup::parse)
     }
 
     /// `/proc/PID/maps`.
     pub fn maps(&self, pid: u32) -> Reading<Maps> {
-        self.bytes(pid, "maps").map(|bytes| Maps::parse(&bytes))
+        self.of_memory(pid, "maps", Maps::parse)
     }
 
     /// `/proc/PID/limits`.
@@ -151,6 +150,14 @@ impl Proc {
         self.root.join(pid.to_string())
     }
 
+    /// A file that is empty for a process without memory.
+    fn of_memory<T>(&self, pid: u32, file: &str, parse: fn(&[u8]) -> T) -> Reading<T> {
+        self.bytes(pid, file).and_then(|bytes| match bytes.is_empty() {
+            true => Reading::Absent(Reason::NoMemory),
+            false => Reading::Value(parse(&bytes)),
+        })
+    }
+
     fn bytes(&self, pid: u32, file: &str) -> Reading<Vec<u8>> {
         match fs::read(self.root.join(pid.to_string()).join(file)) {
             Ok(bytes) => Reading::Value(bytes),
@@ -165,7 +172,11 @@ impl Proc {
                 Reading::Absent(Reason::NotInThisKernel)
             }
             io::ErrorKind::NotFound => Reading::Absent(Reason::Gone),
-            _ if error.raw_os_error() == Some(ESRCH) => Reading::Absent(Reason::Gone),
+            // Files about its memory of a process that has none; or it ended after the file was opened.
+            _ if error.raw_os_error() == Some(ESRCH) => match self.folder(pid).exists() {
+                true => Reading::Absent(Reason::NoMemory),
+                false => Reading::Absent(Reason::Gone),
+            },
             _ => Reading::Absent(Reason::Failed(error.raw_os_error().unwrap_or(0))),
         }
     }

@@ -15,7 +15,6 @@ use neap_os::pagemap::{Pagemap, Query, Region};
 use neap_os::unit::Span;
 
 use super::Proc;
-use super::process::ESRCH;
 use crate::parse::{self, NumaMaps, Smaps, SmapsText, Word};
 use crate::{Reading, Reason};
 
@@ -28,7 +27,7 @@ impl Proc {
         match self.open(pid, "smaps").and_then(read_smaps) {
             Ok(smaps) if smaps.entries.is_empty() => Reading::Absent(Reason::NoMemory),
             Ok(smaps) => Reading::Value(smaps),
-            Err(error) => self.without_memory(pid, &error),
+            Err(error) => self.missing(pid, &error),
         }
     }
 
@@ -41,7 +40,7 @@ impl Proc {
         {
             Ok(0) => Reading::Absent(Reason::NoMemory),
             Ok(_) => Reading::Value(NumaMaps::parse(&bytes)),
-            Err(error) => self.without_memory(pid, &error),
+            Err(error) => self.missing(pid, &error),
         }
     }
 
@@ -53,7 +52,7 @@ impl Proc {
             .and_then(|file| words(&file, self.page_bytes(), addresses, &mut take))
         {
             Ok(count) => Reading::Value(count),
-            Err(error) => self.without_memory(pid, &error),
+            Err(error) => self.missing(pid, &error),
         }
     }
 
@@ -71,19 +70,12 @@ impl Proc {
         match found {
             Ok(regions) => Reading::Value(regions),
             Err(Errno::ENOTTY) => Reading::Absent(Reason::NotInThisKernel),
-            Err(errno) => self.without_memory(pid, &io::Error::from_raw_os_error(errno.0)),
+            Err(errno) => self.missing(pid, &io::Error::from_raw_os_error(errno.0)),
         }
     }
 
     fn open(&self, pid: u32, file: &str) -> io::Result<File> {
         File::open(self.folder(pid).join(file))
-    }
-
-    fn without_memory<T>(&self, pid: u32, error: &io::Error) -> Reading<T> {
-        match error.raw_os_error() {
-            Some(ESRCH) if self.folder(pid).exists() => Reading::Absent(Reason::NoMemory),
-            _ => self.missing(pid, error),
-        }
     }
 }
 
@@ -213,8 +205,21 @@ mod tests {
         {
             std::thread::yield_now();
         }
-        let reading = proc.smaps(child.id());
-        assert_eq!(reading, Reading::Absent(Reason::NoMemory));
+        let pid = child.id();
+        let readings = [
+            proc.smaps(pid).map(drop),
+            proc.maps(pid).map(drop),
+            proc.smaps_rollup(pid).map(drop),
+        ];
+        assert_eq!(readings, [Reading::Absent(Reason::NoMemory); 3]);
+        let numa = proc.numa_maps(pid).map(drop);
+        let without_numa = Reading::Absent(Reason::NotInThisKernel);
+        assert!(numa == Reading::Absent(Reason::NoMemory) || numa == without_numa);
+        let pagemap = proc.pagemap(pid, 0..4096, |_, _| ());
+        assert!(
+            pagemap.value().is_none_or(|words| words == 0),
+            "no page of a zombie"
+        );
         child.wait().unwrap();
     }
 

@@ -8,13 +8,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Host, Proc};
+use super::{Host, Proc, Resource};
 use crate::{Reading, Reason};
 
 /// A file of one process, and its reader.
 type ProcessSource = (&'static str, fn(&Proc, u32) -> Reading<()>);
 
-const PROCESS: [ProcessSource; 10] = [
+const PROCESS: [ProcessSource; 11] = [
     ("maps", |proc, pid| proc.maps(pid).map(drop)),
     ("smaps", |proc, pid| proc.smaps(pid).map(drop)),
     ("smaps_rollup", |proc, pid| proc.smaps_rollup(pid).map(drop)),
@@ -26,16 +26,26 @@ const PROCESS: [ProcessSource; 10] = [
     ("pagemap", |proc, pid| {
         proc.pagemap(pid, 0..4096, |_, _| ()).map(drop)
     }),
+    ("task/", |proc, pid| proc.children(pid).map(drop)),
     ("cmdline", |proc, pid| proc.command_line(pid).map(drop)),
 ];
 
 /// A file or folder of the machine, and its reader.
 type HostSource = (&'static str, fn(&Host) -> Reading<()>);
 
-const HOST: [HostSource; 13] = [
+const HOST: [HostSource; 18] = [
     ("proc/meminfo", |host| host.meminfo().map(drop)),
     ("proc/vmstat", |host| host.vmstat().map(drop)),
     ("proc/pressure/memory", |host| host.pressure().map(drop)),
+    ("proc/pressure/cpu", |host| {
+        host.pressure_of(Resource::Cpu).map(drop)
+    }),
+    ("proc/pressure/io", |host| {
+        host.pressure_of(Resource::Io).map(drop)
+    }),
+    ("proc/uptime", |host| host.uptime_ns().map(drop)),
+    ("proc/stat", |host| host.boot_time_seconds().map(drop)),
+    ("proc/self/cgroup", |host| host.groups().map(drop)),
     ("proc/swaps", |host| host.swaps().map(drop)),
     ("proc/buddyinfo", |host| host.buddyinfo().map(drop)),
     ("proc/kpageflags", |host| host.page_flags(0, 4).map(drop)),
@@ -111,9 +121,12 @@ fn without_capabilities<T: Send>(read: impl FnOnce() -> T + Send) -> T {
 fn what_is_denied_is_denied_and_no_number() {
     for (file, read) in PROCESS {
         let copy = Copy::new();
-        close(&copy.with(&format!("7/{file}"), b"1 2 3\n"));
+        let closed = copy.with(&format!("7/{file}"), b"1 2 3\n");
+        close(&closed);
         let proc = Proc::recorded(&copy.0, 4096);
-        assert_eq!(without_capabilities(|| read(&proc, 7)), Reading::Denied, "{file}");
+        let reading = without_capabilities(|| read(&proc, 7));
+        open(&closed);
+        assert_eq!(reading, Reading::Denied, "{file}");
     }
     for (path, read) in HOST {
         let copy = Copy::new();
@@ -144,11 +157,11 @@ fn what_is_not_there_is_absent_and_no_number() {
 #[test]
 fn rubbish_in_any_file_is_no_reason_to_stop() {
     let rubbish = b"\xff\xfe : \n-\nPss:\x00 kB\n[[x] y]\n18446744073709551616\n(\n";
-    for (file, read) in PROCESS {
+    for (file, read) in PROCESS.iter().filter(|(file, _)| !file.ends_with('/')) {
         let copy = Copy::new();
         copy.with(&format!("7/{file}"), rubbish);
         let reading = read(&Proc::recorded(&copy.0, 4096), 7);
-        let fine = match file {
+        let fine = match *file {
             "statm" | "stat" => reading == Reading::Absent(Reason::Malformed),
             "smaps" => reading == Reading::Absent(Reason::NoMemory),
             _ => reading == Reading::Value(()),
@@ -159,8 +172,9 @@ fn rubbish_in_any_file_is_no_reason_to_stop() {
         let copy = Copy::new();
         copy.with(path, rubbish);
         let wanted = match *path {
-            // Nothing in it names a group.
-            "proc/self/cgroup" => Reading::Absent(Reason::NotInThisKernel),
+            // Nothing in it names a group, or the start of the machine.
+            "proc/self/cgroup" | "proc/stat" => Reading::Absent(Reason::NotInThisKernel),
+            "proc/uptime" => Reading::Absent(Reason::Malformed),
             _ => Reading::Value(()),
         };
         assert_eq!(read(&Host::recorded(&copy.0)), wanted, "{path}");
