@@ -258,7 +258,7 @@ global_asm!(
     "ldp x25, x26, [x17, #200]",
     "ldp x27, x28, [x17, #216]",
     "ldp x29, x30, [x17, #232]",
-    "add sp, x17, #272",
+    "add sp, x17, #400",
     "ret x16",
     ".size __neap_give_back_0_1, . - __neap_give_back_0_1",
     ".hidden __neap_give_back_end_0_1",

@@ -51,6 +51,9 @@ pub(crate) enum Verb {
     #[command(about = cmd::top::ABOUT, long_about = cmd::top::LONG_ABOUT,
               after_help = cmd::top::EXAMPLES, after_long_help = cmd::top::AFTER_LONG_HELP)]
     Top(cmd::top::TopArgs),
+    #[command(about = cmd::trim::ABOUT, long_about = cmd::trim::LONG_ABOUT,
+              after_help = cmd::trim::EXAMPLES, after_long_help = cmd::trim::AFTER_LONG_HELP)]
+    Trim(cmd::trim::TrimArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         args::Verb::Lab(args) => cmd::lab::main(&args),
         args::Verb::Export(args) => cmd::export::main(&args),
         args::Verb::Top(args) => cmd::top::main(&args),
+        args::Verb::Trim(args) => cmd::trim::main(&args),
         args::Verb::Completions(args) => cmd::completions::main(&args, args::Cli::command()),
         args::Verb::Man(args) => cmd::man::main(&args, args::Cli::command()),
     };

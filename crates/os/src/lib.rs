@@ -86,6 +86,8 @@ pub mod transfer;
 
 pub mod robust;
 
+pub mod trace;
+
 pub mod out;
 
 pub mod fault;

@@ -54,6 +54,7 @@ calls! {
     SHMDT = 67, 197;
     FCNTL = 72, 25;
     FTRUNCATE = 77, 46;
+    PTRACE = 101, 117;
     GETUID = 102, 174;
     GETEUID = 107, 175;
     MLOCK = 149, 228;

@@ -12,3 +12,4 @@ pub(crate) mod lab;
 pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod top;
+pub(crate) mod trim;

@@ -31,6 +31,8 @@ mod walk;
 
 mod survey;
 
+mod give_back;
+
 #[cfg(test)]
 mod live;
 
@@ -39,6 +41,8 @@ mod tests;
 
 use std::fmt;
 
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use give_back::{GaveBack, Measure, ThreadEnd, give_back};
 pub(crate) use locate::Inside;
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use pages::{PageRun, Use};

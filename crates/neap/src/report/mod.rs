@@ -37,6 +37,7 @@ pub(crate) mod lab;
 pub(crate) mod page;
 pub(crate) mod text;
 pub(crate) mod top;
+pub(crate) mod trim;
 
 use std::collections::BTreeMap;
 

@@ -329,7 +329,7 @@ fn named(command: &[String]) -> String {
 }
 
 /// Makes control characters harmless to a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()

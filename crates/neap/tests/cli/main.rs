@@ -21,3 +21,4 @@ mod reports;
 mod restores;
 mod support;
 mod tops;
+mod trims;
