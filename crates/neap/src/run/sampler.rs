@@ -196,7 +196,7 @@ impl Sampler {
                     denied += 1;
                     missing = pss;
                 }
-                Reading::Absent(Reason::Gone) => {}
+                Reading::Absent(Reason::Gone | Reason::NoMemory) => {}
                 Reading::Absent(_) => missing = pss,
             }
         }
