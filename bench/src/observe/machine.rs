@@ -5,27 +5,39 @@ use crate::contest::{Contest, Target, Unit};
 
 /// `neap top`, `neap free`, `neap export`.
 pub(crate) fn contests(tools: &Tools) -> Result<Vec<Contest>, String> {
-    Ok(vec![top(tools), free(tools), export(tools)])
+    Ok(vec![
+        top(tools, "top-once", Figure::Wall),
+        top(tools, "top-once-cpu", Figure::Cpu),
+        free(tools),
+        export(tools),
+    ])
 }
 
-fn top(tools: &Tools) -> Contest {
+fn top(tools: &Tools, name: &'static str, figure: Figure) -> Contest {
+    let what = match figure {
+        Figure::Wall => {
+            "Time to list the processes of this machine once; half a second of neap's lies between two \
+             readings, for rates."
+        }
+        Figure::Cpu => "Processor time of the same.",
+    };
     Contest {
-        name: "top-once",
-        what: "Time to list the processes of this machine once. smem reads the smaps of each, ps of none."
-            .to_owned(),
+        name,
+        what: format!("{what} neap and smem read the smaps of each process, ps of none."),
         unit: Unit::Milliseconds,
         contenders: vec![
-            tools
-                .neap(["top", "--once"])
-                .contender("neap top --once", Figure::Wall),
-            Words::of("smem").contender("smem", Figure::Wall),
-            Words::of("ps aux").contender("ps aux", Figure::Wall),
+            tools.neap(["top", "--once"]).contender("neap top --once", figure),
+            Words::of("smem").contender("smem", figure),
+            Words::of("ps aux").contender("ps aux", figure),
         ],
-        targets: vec![Target {
-            who: "neap top --once",
-            rival: "smem",
-            ratio: 1.0,
-        }],
+        targets: match figure {
+            Figure::Wall => Vec::new(),
+            Figure::Cpu => vec![Target {
+                who: "neap top --once",
+                rival: "smem",
+                ratio: 1.0,
+            }],
+        },
     }
 }
 
