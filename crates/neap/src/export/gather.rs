@@ -20,6 +20,7 @@ use super::machine;
 use super::shares::{Identity, ShareReader};
 use super::unreadable::{DENIED, Source, Tally};
 use crate::report::Figure;
+use crate::report::text::printable;
 
 /// Names of users remembered; beyond that they are asked for again.
 const USERS_MAX: usize = 4096;
@@ -193,10 +194,11 @@ impl Gatherer {
         Some(Process {
             pid: row.pid,
             user: row.user.value().map(|number| self.user(number)),
-            group: group.map(|group| group.path.clone()),
+            group: group.map(|group| printable(&group.path)),
             start_time_seconds: self.start_time_seconds(&row),
             memory: memory(&row, &status, self.proc.ticks_per_second()),
-            name: row.name,
+            // Scrapes are read at terminals, too.
+            name: printable(&row.name),
             shares,
             heap,
             no_heap,

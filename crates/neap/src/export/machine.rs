@@ -12,6 +12,7 @@ use neap_proc::read::Host;
 
 use super::figures::{Group, GroupSizes, Machine, Sizes, Stalled};
 use crate::report::Figure;
+use crate::report::text::printable;
 
 /// Reads the machine's sizes and PSI.
 pub(crate) fn machine(host: &Host) -> Machine {
@@ -120,7 +121,7 @@ fn read(host: &Host, group: MemoryGroup) -> Option<Group> {
         swap_bytes: host.number(&at(swap)).into(),
     };
     Some(Group {
-        path: group.path,
+        path: printable(&group.path),
         sizes,
     })
 }

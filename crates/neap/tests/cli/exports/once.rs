@@ -15,7 +15,7 @@ use crate::support::{
 const HOSTILE: &str = r#"
 #include <sys/prctl.h>
 #include <unistd.h>
-int main(void) { prctl(PR_SET_NAME, "a\"b\\c\nd{}=,"); pause(); }
+int main(void) { prctl(PR_SET_NAME, "a\"b\\c\x1b[1{}=,"); pause(); }
 "#;
 
 /// `neap export --once` with more arguments; what it printed.
@@ -92,9 +92,10 @@ fn promtool_has_nothing_to_object_to() {
     });
     let file = folder.path().join("neap.prom");
     let text = once(&["--all", "--limit", "65535"]);
+    assert!(!text.contains('\x1b'), "a terminal would obey it");
     assert!(
         text.contains(&format!(
-            "pid=\"{}\",name=\"a\\\"b\\\\c\\nd{{}}=,\"",
+            "pid=\"{}\",name=\"a\\\"b\\\\c?[1{{}}=,\"",
             hostile.pid()
         )),
         "{text}"

@@ -1,6 +1,7 @@
 //! The server: formats, refusals, slow and many clients, signals.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::client::{Server, reply};
 use super::{Running, assert_same, has, of_process, samples};
-use crate::support::{folder, neap, stderr, wait_until};
+use crate::support::{folder, neap, skip, stderr, wait_until};
 
 #[test]
 fn the_text_is_what_the_client_asks_for() {
@@ -139,6 +140,64 @@ fn clients_that_say_nothing_do_not_stop_it() {
         let count = |cause: &str| samples[&format!("neap_export_errors_total{{cause=\"{cause}\"}}")];
         count("busy") >= 8.0 && count("timeout") + count("broken") >= 32.0
     });
+}
+
+#[test]
+fn whatever_bytes_come_it_goes_on() {
+    let server = Server::start(&[]);
+    let mut state = 1_u64;
+    let mut random = || {
+        // Knuth's MMIX.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap()
+    };
+    let parts: [&[u8]; 8] = [
+        b"GET /metrics HTTP/1.1\r\n",
+        b"\r\n\r\n",
+        b"Host: localhost\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 18446744073709551615\r\n",
+        b"Accept: ;q=,;;q=nan,*/*;q=inf\r\n",
+        b"\0\xff\x80 ",
+        b"Expect: 100-continue\r\nUpgrade: h2c\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    for _ in 0..200 {
+        let mut bytes: Vec<u8> = (0..random() % 6)
+            .flat_map(|_| parts[random() % parts.len()].to_vec())
+            .collect();
+        bytes.extend(b"\r\n\r\n");
+        let mut stream = server.connect();
+        let _ = stream.write_all(&bytes);
+        // An end, so that the server does not wait for more.
+        let _ = stream.shutdown(Shutdown::Write);
+        if let Some(reply) = reply(&mut stream) {
+            assert!((200..600).contains(&reply.status), "{bytes:?}: {reply:?}");
+        }
+    }
+    assert!(samples(&server.metrics())["neap_export_scrapes_total"] >= 1.0);
+}
+
+#[test]
+fn loopback_of_ipv6_is_served() {
+    let output = neap()
+        .args(["export", "--listen", "[2001:db8::1]:0"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(125),
+        "a documentation address is nobody's"
+    );
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return skip("loopback_of_ipv6_is_served", "there is no IPv6 here");
+    }
+    let mut command = neap();
+    command.args(["export", "--listen", "[::1]:0"]);
+    let server = Server::of(command);
+    assert!(server.address.starts_with("[::1]:"), "{}", server.address);
+    assert_eq!(server.get("/-/healthy").status, 200);
 }
 
 #[test]
