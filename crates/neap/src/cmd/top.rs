@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use neap_proc::read::{Host, Proc};
+use rustix::process::geteuid;
 
 use super::place::Place;
 use crate::failure::{Failure, USAGE};
@@ -41,8 +42,8 @@ Examples:
   neap top --once | awk '$3 > 2^30'      in a pipe sizes are bytes";
 pub(crate) const AFTER_LONG_HELP: &str = "\
 Keys: p PSS, u USS, r RSS, s swap, g growth, f faults, c CPU, i pid, o user, n command; v reverses, < and > move the \
-column that sorts; / filters by command, U by user; e tree; Enter opens a process, Esc goes back; space freezes; \
-? help; q quits.
+column that sorts; / filters by command, U by user; e tree; Enter opens a process, Esc goes back; t has a \
+process give back what is free in its heap (as neap trim); space freezes; ? help; q quits.
 
 Exit codes:
   0      the screen was left, the table was printed
@@ -129,7 +130,7 @@ fn watch(args: &TopArgs, pid: Option<u32>) -> Result<u8, Failure> {
         follow(pid)?;
     }
     let palette = Palette::of(&Screen::of(io::stdout()));
-    let mut view = View::new(sort(args), filter(args));
+    let mut view = View::new(sort(args), filter(args), geteuid().as_raw());
     let interval = args.interval.unwrap_or(LIVE_INTERVAL);
     live::run(&mut view, interval, pid, |frame, view| {
         top::draw(frame, view, &palette)

@@ -14,6 +14,7 @@ use ratatui::crossterm::event::KeyEvent;
 
 use super::follower::{Follower, ProcessPicture};
 use super::terminal::{self, Terminal};
+use super::trimming;
 use super::view::{Action, View};
 use super::watcher::{Picture, Watcher};
 use crate::failure::Failure;
@@ -36,8 +37,16 @@ pub(crate) enum Event {
     TerminalGone(io::Error),
     Picture(Box<Picture>),
     Process(Box<ProcessPicture>),
+    /// A process has given back, or why not.
+    GaveBack(u32, Result<String, String>),
     /// A process cannot be watched.
     Refused(u32, String),
+}
+
+/// To this thread, and to the one that reads.
+struct Ways {
+    events: Sender<Event>,
+    wishes: Sender<Wish>,
 }
 
 /// What the reading thread is asked for.
@@ -68,10 +77,14 @@ pub(crate) fn run(
     let failed = |error: io::Error| Failure::own("the terminal", error);
     terminal::hear_signals(events.clone()).map_err(failed)?;
     terminal::hear_keys(events.clone());
+    let ways = Ways {
+        events: events.clone(),
+        wishes,
+    };
     std::thread::spawn(move || Reader::new(events, wished, interval).run());
     if let Some(pid) = pid {
         view.open(pid);
-        let _ = wishes.send(Wish::Open(pid));
+        let _ = ways.wishes.send(Wish::Open(pid));
     }
     let mut visible = Vec::new();
     loop {
@@ -82,13 +95,13 @@ pub(crate) fn run(
         let now_visible = view.visible();
         if now_visible != visible {
             visible.clone_from(&now_visible);
-            let _ = wishes.send(Wish::Visible(now_visible));
+            let _ = ways.wishes.send(Wish::Visible(now_visible));
         }
         let Ok(event) = arriving.recv() else { return Ok(0) };
         // Whatever has come in the meantime is drawn at once.
         let waiting: Vec<Event> = arriving.try_iter().collect();
         for event in std::iter::once(event).chain(waiting) {
-            match heard(event, view, &mut terminal, &wishes).map_err(failed)? {
+            match heard(event, view, &mut terminal, &ways).map_err(failed)? {
                 Heard::GoOn => {}
                 Heard::Quit => return Ok(0),
                 Heard::End(signal) => {
@@ -106,12 +119,16 @@ enum Heard {
     End(i32),
 }
 
-fn heard(event: Event, view: &mut View, terminal: &mut Terminal, wishes: &Sender<Wish>) -> io::Result<Heard> {
+fn heard(event: Event, view: &mut View, terminal: &mut Terminal, ways: &Ways) -> io::Result<Heard> {
     match event {
-        Event::Key(key) => return acted(view.key(key), view, terminal, wishes),
+        Event::Key(key) => return acted(view.key(key), view, terminal, ways),
         Event::Picture(picture) => view.take(*picture),
         Event::Process(picture) => view.take_process(*picture),
         Event::Refused(pid, why) => view.refuse(pid, why),
+        Event::GaveBack(pid, result) => {
+            view.gave_back(pid, result);
+            let _ = ways.wishes.send(Wish::Now);
+        }
         Event::Resized => {}
         Event::Stop => terminal.suspend()?,
         Event::GoOn => terminal.take_again()?,
@@ -121,7 +138,7 @@ fn heard(event: Event, view: &mut View, terminal: &mut Terminal, wishes: &Sender
     Ok(Heard::GoOn)
 }
 
-fn acted(action: Action, view: &View, terminal: &mut Terminal, wishes: &Sender<Wish>) -> io::Result<Heard> {
+fn acted(action: Action, view: &View, terminal: &mut Terminal, ways: &Ways) -> io::Result<Heard> {
     let wish = match action {
         Action::None => return Ok(Heard::GoOn),
         Action::Quit => return Ok(Heard::Quit),
@@ -137,9 +154,15 @@ fn acted(action: Action, view: &View, terminal: &mut Terminal, wishes: &Sender<W
         Action::Close => Wish::Close,
         Action::Freeze if view.frozen => Wish::Pause,
         Action::Freeze => Wish::Resume,
+        Action::GiveBack(pid) => {
+            let events = ways.events.clone();
+            // It may take a minute, of which nothing here need wait.
+            std::thread::spawn(move || events.send(Event::GaveBack(pid, trimming::give_back_told(pid))));
+            return Ok(Heard::GoOn);
+        }
     };
     // The reader ends only with this thread.
-    let _ = wishes.send(wish);
+    let _ = ways.wishes.send(wish);
     Ok(Heard::GoOn)
 }
 

@@ -29,6 +29,8 @@ pub(crate) mod follower;
 
 pub(crate) mod view;
 
+pub(crate) mod trimming;
+
 pub(crate) mod terminal;
 
 pub(crate) mod live;

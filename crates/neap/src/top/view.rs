@@ -27,6 +27,8 @@ pub(crate) enum Action {
     Close,
     /// Stop reading, or go on.
     Freeze,
+    /// Have this process give back what is free in its heap.
+    GiveBack(u32),
 }
 
 /// A line that is being typed.
@@ -47,6 +49,7 @@ pub(crate) enum Shape {
 /// Said in the last line until the next key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
+    Done(String),
     Failed(String),
 }
 
@@ -70,14 +73,20 @@ pub(crate) struct View {
     /// `Some`: one process is shown.
     pub(crate) process: Option<ProcessPicture>,
     /// A process was asked for and is not read yet.
-    opening: Option<u32>,
+    pub(crate) opening: Option<u32>,
     pub(crate) frozen: bool,
     pub(crate) help: bool,
     pub(crate) notice: Option<Notice>,
+    /// Who runs neap.
+    own_user: u32,
+    /// Whether this process of another user is to give back: asked, not answered.
+    pub(crate) asking: Option<u32>,
+    /// This process is giving back.
+    pub(crate) giving: Option<u32>,
 }
 
 impl View {
-    pub(crate) fn new(sort: Sort, filter: Filter) -> View {
+    pub(crate) fn new(sort: Sort, filter: Filter, own_user: u32) -> View {
         View {
             picture: Picture::not_yet(),
             places: Vec::new(),
@@ -94,6 +103,9 @@ impl View {
             frozen: false,
             help: false,
             notice: None,
+            own_user,
+            asking: None,
+            giving: None,
         }
     }
 
@@ -131,6 +143,17 @@ impl View {
         }
     }
 
+    /// A process has given back, or could not.
+    pub(crate) fn gave_back(&mut self, pid: u32, result: Result<String, String>) {
+        if self.giving == Some(pid) {
+            self.giving = None;
+        }
+        self.notice = Some(match result {
+            Ok(text) => Notice::Done(text),
+            Err(why) => Notice::Failed(why),
+        });
+    }
+
     /// The room for places, told whenever it is drawn.
     pub(crate) fn set_lines(&mut self, lines: usize) {
         self.lines = lines.max(1);
@@ -149,6 +172,11 @@ impl View {
             return Vec::new();
         }
         self.on_screen().map(|(row, _)| row.process.pid).collect()
+    }
+
+    /// Whether root runs neap.
+    pub(crate) fn is_root(&self) -> bool {
+        self.own_user == 0
     }
 
     /// Whether figures of a listed process are kept from this user.
@@ -185,7 +213,14 @@ impl View {
             self.typed(&entry, key);
             return Action::None;
         }
+        if let Some(pid) = self.asking.take() {
+            return match key.code {
+                KeyCode::Char('y' | 'Y') => self.give(pid),
+                _ => Action::None,
+            };
+        }
         match key.code {
+            KeyCode::Char('t') => self.trim(),
             KeyCode::Char('q') => Action::Quit,
             KeyCode::Char('h' | '?') | KeyCode::F(1) => {
                 self.help = true;
@@ -195,6 +230,38 @@ impl View {
             _ if self.process.is_some() => self.process_key(key.code),
             code => self.list_key(code),
         }
+    }
+
+    /// The process on the screen or the selected one is to give back; that of another user only when he who
+    /// runs neap says so again.
+    fn trim(&mut self) -> Action {
+        let selected = self
+            .places
+            .get(self.selected_at)
+            .filter(|_| self.selected.is_some());
+        let row = match &self.process {
+            Some(process) => Some(&process.row),
+            None => selected.and_then(|place| self.picture.rows.get(place.index)),
+        };
+        let Some(row) = row else {
+            self.notice = Some(Notice::Failed("select a process first, by the arrows".to_owned()));
+            return Action::None;
+        };
+        let (pid, user) = (row.process.pid, row.process.user.value());
+        if user == Some(self.own_user) {
+            return self.give(pid);
+        }
+        self.asking = Some(pid);
+        Action::None
+    }
+
+    fn give(&mut self, pid: u32) -> Action {
+        if let Some(other) = self.giving {
+            self.notice = Some(Notice::Failed(format!("process {other} is giving back still")));
+            return Action::None;
+        }
+        self.giving = Some(pid);
+        Action::GiveBack(pid)
     }
 
     fn freeze(&mut self) -> Action {

@@ -540,6 +540,75 @@ fn a_process_is_watched_until_it_ends() {
     assert_eq!(pane.restored(), "0");
 }
 
+/// Frees 64 MiB that nobody gives back: there is no helper, and the program allocates no more.
+const IDLE: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(void) {
+    static char *blocks[1024];
+    for (int i = 0; i < 1024; i++) memset(blocks[i] = malloc(65536), 1, 65536);
+    for (int i = 0; i < 1024; i++) free(blocks[i]);
+    if (write(1, "ready\n", 6) != 6) return 1;
+    for (;;) pause();
+}
+"#;
+
+#[test]
+fn the_key_t_has_a_process_give_back() {
+    const NAME: &str = "the_key_t_has_a_process_give_back";
+    let folder = folder();
+    let Some(library) = library(NAME) else { return };
+    let Some(program) = compile(NAME, &folder, "idle", IDLE, &["-O1"]) else {
+        return;
+    };
+    let mut command = Command::new(program);
+    command
+        .env("LD_PRELOAD", library)
+        .env("NEAP_HELPER", "off")
+        .stdout(Stdio::piped());
+    let mut held = Held(command.spawn().unwrap());
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(held.0.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    let pid = held.0.id();
+    let resident_pages = || -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+        statm.split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    let before = resident_pages();
+    assert!(before > 60 << 8, "{before} pages");
+    let Some(pane) = Pane::new(NAME, (100, 24), &pid.to_string(), "") else {
+        return;
+    };
+    pane.shows("RSS by kind over");
+    pane.keys(&["t"]);
+    let answered = || {
+        pane.screen()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .contains(&pid.to_string())
+    };
+    let answer = || {
+        pane.screen()
+            .lines()
+            .rfind(|line| !line.is_empty())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    wait_until("an answer", || answered() && !answer().contains("gives back"));
+    let answer = answer();
+    if std::fs::File::open(format!("/proc/{pid}/mem")).is_err() {
+        return skip(NAME, "this user may not look into its own child (ptrace_scope)");
+    }
+    assert!(answer.contains("gave back: RSS"), "{answer}");
+    assert!(resident_pages() < before / 2, "{answer}");
+    pane.keys(&["q"]);
+    assert_eq!(pane.restored(), "0");
+}
+
 #[test]
 fn signals_end_it_and_restore_the_terminal() {
     for (name, code) in [("TERM", "143"), ("INT", "130"), ("HUP", "129")] {
@@ -564,12 +633,15 @@ fn a_stop_gives_the_terminal_back_and_going_on_takes_it() {
         let stat = std::fs::read_to_string(format!("/proc/{neap}/stat")).unwrap();
         stat.rsplit_once(") ").unwrap().1.chars().next()
     };
-    signal("TSTP", neap);
-    wait_until("neap to stop", || state() == Some('T'));
-    assert_eq!(pane.says("#{alternate_on} #{cursor_flag}"), "0 1");
-    signal("CONT", neap);
-    wait_until("the screen to be back", || pane.says("#{alternate_on}") == "1");
-    pane.shows("PSS▼");
+    let stops: [&dyn Fn(); 2] = [&|| signal("TSTP", neap), &|| pane.keys(&["C-z"])];
+    for stop in stops {
+        stop();
+        wait_until("neap to stop", || state() == Some('T'));
+        assert_eq!(pane.says("#{alternate_on} #{cursor_flag}"), "0 1");
+        signal("CONT", neap);
+        wait_until("the screen to be back", || pane.says("#{alternate_on}") == "1");
+        pane.shows("PSS▼");
+    }
     pane.keys(&["q"]);
     assert_eq!(pane.restored(), "0");
 }

@@ -20,10 +20,10 @@ const LINES: [&str; 17] = [
     "e       tree or flat",
     "arrows, PgUp, PgDn, Home, End: select",
     "Enter   watch one process   Esc back",
+    "t       give back what is free (libneap.so)",
     "space   freeze, and go on",
     "Ctrl-L  read and draw anew   Ctrl-Z stop",
     "q       quit",
-    "",
     "n/a     the kernel keeps it from this user, or",
     "        has no such figure; never 0",
 ];

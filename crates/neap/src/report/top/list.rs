@@ -56,7 +56,11 @@ pub(super) fn draw(frame: &mut Frame, view: &mut View, palette: &Palette) {
     frame.render_widget(Paragraph::new(lines), area);
     let bottom = area.bottom();
     if denied {
-        let text = "n/a: denied to this user; sudo neap top reads all";
+        let text = if view.is_root() {
+            "n/a: denied even to root, as a container may do"
+        } else {
+            "n/a: denied to this user; sudo neap top reads all"
+        };
         let place = Rect::new(0, bottom.saturating_sub(2), area.width, 1).intersection(area);
         frame.render_widget(Line::styled(text, palette.style(Tone::Dim)), place);
     }
@@ -204,18 +208,31 @@ fn foot_line(view: &View, columns: usize, palette: &Palette) -> Line<'static> {
         "p u r s g f c sort",
         "Enter open",
         "space freeze",
+        "t give back",
         "e tree",
     ];
     texts.extend(keys.map(str::to_owned));
     hints(&texts, columns, palette)
 }
 
-/// What a key came to.
+/// What is asked, going on, or what a key came to.
 pub(super) fn notice(view: &View, palette: &Palette) -> Option<Line<'static>> {
-    let (text, tone) = match view.notice.as_ref()? {
-        Notice::Failed(text) => (text, Tone::Bad),
+    let said = |text: String, tone| Some(Line::styled(palette.text(&text), palette.style(tone)));
+    if let Some(pid) = view.asking {
+        let text = format!("{pid} is another user's. Shall it give back what is free in its heap? y or n");
+        return said(text, Tone::Title);
+    }
+    match &view.notice {
+        Some(Notice::Done(text)) => return said(printable(text), Tone::Label),
+        Some(Notice::Failed(text)) => return said(printable(text), Tone::Bad),
+        None => {}
+    }
+    let (pid, what) = match (view.giving, view.opening) {
+        (Some(pid), _) => (pid, "gives back"),
+        (None, Some(pid)) => (pid, "is being read"),
+        (None, None) => return None,
     };
-    Some(Line::styled(palette.text(&printable(text)), palette.style(tone)))
+    said(format!("process {pid} {what} {}", palette.not_yet()), Tone::Label)
 }
 
 /// As many as fit.

@@ -110,7 +110,7 @@ pub(crate) fn reasons(rows: &[&Row]) -> Vec<String> {
     let mut lines = Vec::new();
     if denied > 0 {
         lines.push(format!(
-            "n/a: PSS, USS and swap of {denied} {}: permission denied; as root they can be read",
+            "n/a: PSS, USS and swap of {denied} {}: permission denied; root may read more",
             if denied == 1 { "process" } else { "processes" }
         ));
     }

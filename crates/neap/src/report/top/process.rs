@@ -284,7 +284,13 @@ fn foot(view: &View, picture: &ProcessPicture, columns: usize, palette: &Palette
     if view.frozen && !picture.ended {
         texts.push("FROZEN".to_owned());
     }
-    let keys = ["Esc all processes", "space freeze", "? help", "q quit"];
+    let keys = [
+        "Esc all processes",
+        "t give back",
+        "space freeze",
+        "? help",
+        "q quit",
+    ];
     texts.extend(keys.map(str::to_owned));
     list::hints(&texts, columns, palette)
 }

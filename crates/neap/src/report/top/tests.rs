@@ -103,7 +103,7 @@ fn view() -> View {
         column: Column::Pss,
         direction: Direction::Usual,
     };
-    let mut view = View::new(sort, Filter::default());
+    let mut view = View::new(sort, Filter::default(), 1000);
     view.take(picture());
     view
 }

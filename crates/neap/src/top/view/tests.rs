@@ -30,7 +30,7 @@ fn view() -> View {
         column: Column::Pss,
         direction: Direction::Usual,
     };
-    let mut view = View::new(sort, Filter::default());
+    let mut view = View::new(sort, Filter::default(), 1000);
     view.take(picture(&[
         (1, "init", 10),
         (2, "shell", 20),
@@ -190,4 +190,30 @@ fn sums_are_of_what_is_listed() {
     assert_eq!(view.sums(), [65 << 20; 3]);
     press(&mut view, "/s");
     assert_eq!(view.sums(), [50 << 20; 3]);
+}
+
+#[test]
+fn giving_back_asks_for_processes_of_others_and_is_one_at_a_time() {
+    let mut view = view();
+    assert_eq!(press(&mut view, "t"), Action::None);
+    assert!(matches!(&view.notice, Some(Notice::Failed(why)) if why.contains("select")));
+    press(&mut view, "↓");
+    assert_eq!(press(&mut view, "t"), Action::GiveBack(3));
+    press(&mut view, "↓");
+    assert_eq!(press(&mut view, "t"), Action::None);
+    let busy = Some(Notice::Failed("process 3 is giving back still".to_owned()));
+    assert_eq!(view.notice, busy);
+    view.gave_back(3, Ok("RSS 2 -> 1".to_owned()));
+    assert_eq!(view.notice, Some(Notice::Done("RSS 2 -> 1".to_owned())));
+    let mut others = picture(&[(2, "shell", 20), (3, "server", 30)]);
+    others.rows[1].process.user = Reading::Value(0);
+    view.take(others);
+    press(&mut view, "↑");
+    assert_eq!((press(&mut view, "t"), view.asking), (Action::None, Some(3)));
+    assert_eq!(
+        (press(&mut view, "q"), view.asking),
+        (Action::None, None),
+        "any key but y is no"
+    );
+    assert_eq!(press(&mut view, "ty"), Action::GiveBack(3));
 }
