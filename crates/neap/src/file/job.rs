@@ -275,8 +275,11 @@ fn reasons(row: &Row, by: Vec<mapped::Holder>, page_bytes: u64) -> Vec<Stayed> {
         }
     }
     if !holds_all && cache.resident_bytes >= known + page_bytes {
-        reasons.push(Stayed::Unknown {
-            bytes: cache.resident_bytes - known,
+        let bytes = cache.resident_bytes - known;
+        let is_all = row.part.start == 0 && row.part.end >= row.size_bytes;
+        reasons.push(match is_all {
+            true => Stayed::Unknown { bytes },
+            false => Stayed::LargerPiece { bytes },
         });
     }
     reasons
@@ -344,6 +347,9 @@ mod tests {
                 Stayed::Unknown { bytes: 3 * PAGE }
             ]
         );
+        let mut part = row(1, 0, 0);
+        part.part = PAGE..2 * PAGE;
+        assert_eq!(why(&part, Vec::new()), [Stayed::LargerPiece { bytes: PAGE }]);
         let (locks, maps) = (holder(1, Some(PAGE)), holder(2, Some(0)));
         assert_eq!(
             why(&row(5, 0, 0), vec![maps.clone(), locks.clone()]),

@@ -164,7 +164,10 @@ pub(crate) enum Stayed {
     Locked { by: Vec<Holder> },
     /// A file system whose files are memory.
     MemoryOnly { file_system: &'static str },
-    /// In use that moment, or part of a larger piece that reaches out of what was asked for.
+    /// Of a part of a file, and for none of these reasons: the cache keeps pages in pieces (folios), and one
+    /// that reaches out of the part stays whole.
+    LargerPiece { bytes: u64 },
+    /// None of these: in use that moment.
     Unknown { bytes: u64 },
 }
 

@@ -357,6 +357,41 @@ fn memory_is_the_only_copy_of_a_file_in_tmpfs() {
     );
 }
 
+/// A file in the middle of which the kernel keeps huge pages, or why there is none.
+fn with_huge_pages(path: &Path) -> Result<(), String> {
+    write(path, 8 << 20);
+    let opened = File::open(path).unwrap();
+    drop_from_cache(path);
+    let map = neap_map::FileMap::of(&opened).map();
+    let map = map.map_err(|error| error.to_string())?;
+    map.hint(.., neap_map::Hint::HugePage)
+        .map_err(|error| error.to_string())?;
+    map.read_at(4 << 20, &mut [0; 1]).unwrap();
+    Ok(())
+}
+
+#[test]
+fn a_part_of_a_huge_page_stays_and_that_is_said() {
+    let folder = on_disk();
+    let path = folder.path().join("huge");
+    if let Err(why) = with_huge_pages(&path) {
+        return skip("a_part_of_a_huge_page_stays_and_that_is_said", &why);
+    }
+    let evicted = record(&["evict", "-p", "4100K-4104K", "huge"], folder.path());
+    if resident(&evicted) == 0 {
+        return skip(
+            "a_part_of_a_huge_page_stays_and_that_is_said",
+            "this file system has no huge pages",
+        );
+    }
+    let stayed = &only_row(&evicted)["stayed"];
+    assert_eq!(
+        stayed,
+        &serde_json::json!([{ "why": "larger_piece", "bytes": 4096 }])
+    );
+    assert_eq!(resident(&record(&["evict", "huge"], folder.path())), 0);
+}
+
 /// neap as a user who is not the owner of root's files.
 fn as_nobody(arguments: &[&str], folder: &Path) -> Output {
     let mut command = neap();
@@ -868,7 +903,7 @@ fn a_command_runs_while_files_are_locked_and_its_code_is_passed_on() {
         "VmLck:\t       8 kB"
     );
     assert_eq!(run(&["sh", "-c", "kill -KILL $$"]).status.code(), Some(137));
-    assert_eq!(run(&["no-such-command"]).status.code(), Some(127));
+    assert_eq!(run(&["../no-such-command"]).status.code(), Some(127));
     assert_eq!(run(&["/dev/null"]).status.code(), Some(126));
 }
 

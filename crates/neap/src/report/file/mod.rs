@@ -302,8 +302,12 @@ fn reason(stayed: &Stayed) -> String {
         Stayed::MemoryOnly { file_system } => {
             format!("{file_system} has nothing behind it: memory is the only copy")
         }
+        Stayed::LargerPiece { bytes } => format!(
+            "{} in larger pieces of the cache that reach out of --range: all of the file can go",
+            unit::size(*bytes)
+        ),
         Stayed::Unknown { bytes } => format!(
-            "{} for no reason that can be seen: in use, or part of a larger piece that is",
+            "{} for no reason that can be seen: in use at that moment",
             unit::size(*bytes)
         ),
     }
