@@ -26,8 +26,6 @@ use crate::heap::{Inside, Survey, Why};
 const COST_DIVISOR: u64 = 50;
 /// What they may cost besides: for programs that end before their peak could be afforded.
 const CREDIT: Duration = Duration::from_millis(30);
-/// For so many moments there has to be time where a peak that stands still may need it.
-const KEPT_BACK: u64 = 4;
 /// Time to the second moment; doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -119,14 +117,16 @@ impl Moments {
         let rss_of = |moment: &Option<Rc<Moment>>| moment.as_ref().map_or(0, |moment| moment.rss_bytes);
         let (peak, last) = (rss_of(&self.peak), rss_of(&self.last));
         let cost_ns = nanos(self.last_cost);
-        let room_ns = (nanos(CREDIT) + now_ns / COST_DIVISOR).saturating_sub(nanos(self.cost));
         let grown = rss_bytes > peak.saturating_add(peak / 10);
         let moved = rss_bytes.abs_diff(last) > peak / 8;
-        let kept_back = match (stands_still, grown) {
-            (true, true) => 0,
-            (false, true) | (true, false) => KEPT_BACK,
-            (false, false) => 2 * KEPT_BACK,
+        // Looks of this cost that there has to be time for afterwards, and how much of the credit may be used.
+        let (kept_back, credit) = match (stands_still, grown) {
+            (true, true) => (0, CREDIT),
+            (false, true) => (3, CREDIT / 2),
+            (true, false) => (1, CREDIT / 4),
+            (false, false) => (5, CREDIT / 4),
         };
+        let room_ns = (nanos(credit) + now_ns / COST_DIVISOR).saturating_sub(nanos(self.cost));
         let wanted = grown || moved || now_ns >= self.due_ns;
         // A look at more than the last one may cost more than there is room for, and the next ones wait for it.
         wanted && room_ns >= cost_ns.saturating_mul(1 + kept_back)
@@ -251,11 +251,12 @@ mod tests {
         tree.read(2);
         assert!(moments.is_due(&tree, &board, 2));
         moments.take(&tree, &board, 2);
-        // The credit is used up by 4 ms: 2 % of the time have to make up for it, and for those kept back.
-        moments.account(2, CREDIT + Duration::from_millis(4));
-        let room = |looks: u64| 50 * (34_000_000 * looks + 4_000_000);
-        assert!(!moments.is_due(&tree, &board, room(5) - 50));
-        assert!(moments.is_due(&tree, &board, room(5)));
+        // Its part of the credit is used up by 4 ms: 2 % of the time have to make up for it, and for one kept back.
+        let cost = CREDIT / 4 + Duration::from_millis(4);
+        moments.account(2, cost);
+        let room = |looks: u64| 50 * (nanos(cost) * looks + 4_000_000);
+        assert!(!moments.is_due(&tree, &board, room(2) - 50));
+        assert!(moments.is_due(&tree, &board, room(2)));
         moments.last_cost = Duration::ZERO;
         moments.cost = Duration::ZERO;
         assert!(

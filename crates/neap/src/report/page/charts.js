@@ -78,7 +78,7 @@ const neap = {
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.fillStyle = ctx.strokeStyle = neap.colour("dim");
     ctx.setLineDash([2 * ratio, 3 * ratio]);
-    for (const { at_us: at, name } of curves.marks) {
+    for (const [index, { at_us: at, name }] of curves.marks.entries()) {
       const { min, max } = plot.scales.x;
       if (at / 1e6 < min || at / 1e6 > max) continue;
       const x = Math.round(plot.valToPos(at / 1e6, "x", true));
@@ -88,7 +88,7 @@ const neap = {
       ctx.stroke();
       const right = x > bbox.left + bbox.width / 2;
       ctx.textAlign = right ? "right" : "left";
-      ctx.fillText(name, x + (right ? -4 : 4) * ratio, bbox.top + 11 * ratio);
+      ctx.fillText(name, x + (right ? -4 : 4) * ratio, bbox.top + (11 + 13 * index) * ratio);
     }
     ctx.restore();
   };

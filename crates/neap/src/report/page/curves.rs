@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::section;
 use crate::report::Report;
-use crate::report::breakdown::When;
 use crate::run::Outcome;
 use crate::run::series::Point;
 use crate::run::work::Work;
@@ -65,7 +64,15 @@ struct Mark {
 
 impl Curves {
     pub(super) fn new(report: &Report, outcome: &Outcome) -> Curves {
+        let marks = report.moments.iter().map(|moment| Mark {
+            at_us: moment.at_ns / 1000,
+            name: moment.when.word(),
+        });
         let points = outcome.sampler.series.clone().reduced(POINTS_MAX);
+        Curves::of(&points, marks.collect())
+    }
+
+    fn of(points: &[Point], marks: Vec<Mark>) -> Curves {
         let gauge = |name, colour, value: fn(&Point) -> Option<u64>| Line {
             name,
             colour,
@@ -80,12 +87,12 @@ impl Curves {
         ];
         let mut charts = vec![chart("sizes", "Memory", Unit::Bytes, sizes)];
         let faults = vec![
-            rate("minor", "c1", &points, |work| work.minor_faults),
-            rate("major", "c6", &points, |work| work.major_faults),
+            rate("minor", "c1", points, |work| work.minor_faults),
+            rate("major", "c6", points, |work| work.major_faults),
         ];
         charts.push(chart("faults", "Page faults a second", Unit::PerSecond, faults));
-        let calls = call_lines(&points, |work| work.calls);
-        let bytes = call_lines(&points, |work| work.bytes);
+        let calls = call_lines(points, |work| work.calls);
+        let bytes = call_lines(points, |work| work.bytes);
         charts.push(chart(
             "calls",
             "Memory calls of the heap a second",
@@ -106,17 +113,10 @@ impl Curves {
             chart.lines.retain(|line| line.values.iter().any(Option::is_some));
         }
         charts.retain(|chart| !chart.lines.is_empty());
-        let marks = report.moments.iter().map(|moment| Mark {
-            at_us: moment.at_ns / 1000,
-            name: match moment.when {
-                When::Peak => "peak",
-                When::End => "end",
-            },
-        });
         Curves {
             at_us: points.iter().map(|point| point.at_ns / 1000).collect(),
             charts,
-            marks: marks.collect(),
+            marks,
         }
     }
 
@@ -281,5 +281,37 @@ mod tests {
             [Some(20), Some(10), None]
         );
         assert_eq!(rates(&[Point::default()], |work| work.minor_faults), [None]);
+    }
+
+    #[test]
+    fn curves_of_a_long_run_stay_small() {
+        let mut series = crate::run::series::Series::default();
+        for at in 0..200_000_u64 {
+            let mixed = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut work = Work {
+                minor_faults: mixed >> 40,
+                major_faults: mixed >> 60,
+                ..Work::default()
+            };
+            for call in &mut work.calls {
+                (call.calls, call.bytes) = (mixed >> 50, mixed >> 30);
+            }
+            series.push(Point {
+                at_ns: at * 10_000_000,
+                until_ns: at * 10_000_000,
+                rss_bytes: mixed >> 28,
+                pss_bytes: Some(mixed >> 29),
+                live_bytes: Some(mixed >> 30),
+                held_bytes: Some(mixed >> 27),
+                dirty_bytes: Some(mixed >> 33),
+                processes: 1 + (mixed >> 61),
+                work: Some(work),
+            });
+        }
+        let curves = Curves::of(&series.reduced(POINTS_MAX), Vec::new());
+        assert!((POINTS_MAX / 2..=POINTS_MAX).contains(&curves.at_us.len()));
+        assert_eq!(curves.charts.len(), 5);
+        let bytes = serde_json::to_string(&curves).unwrap().len();
+        assert!(bytes < 250 << 10, "{bytes}");
     }
 }

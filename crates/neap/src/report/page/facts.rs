@@ -140,12 +140,15 @@ fn measured(html: &mut String, report: &Report, outcome: &Outcome) {
     section(html, "measured", "How it was measured");
     let _ = writeln!(
         html,
-        "<p>Sizes are in bytes, with binary prefixes: 1 KiB is 1024 bytes. Readings were taken every {} at most, \
-         and no process was stopped. {} in all; a point of the curves stands for {} of them at first, and \
-         neighbours are merged until the page has at most {}.</p>",
-        unit::time(report.series.interval_ns),
+        "<p>Sizes are in bytes, with binary prefixes: 1 KiB is 1024 bytes. {} readings were taken, {} apart or more, and no \
+         process was stopped. A point of the series stands for {}, and neighbours are merged until the curves have \
+         at most {}.</p>",
         unit::count(report.rss.readings),
-        unit::count(report.series.readings_per_point),
+        unit::time(report.series.interval_ns),
+        match report.series.readings_per_point {
+            1 => "one of them".to_owned(),
+            many => format!("{} of them", unit::count(many)),
+        },
         super::curves::POINTS_MAX
     );
     html.push_str(

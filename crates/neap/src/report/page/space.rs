@@ -46,7 +46,7 @@ pub(super) fn put(html: &mut String, outcome: &Outcome) {
     );
     strip(html, "before", &before);
     strip(html, "after", &after);
-    legend(html);
+    legend(html, &[&before, &after]);
     kinds(html, &before, &after);
     changes(html, &Comparison::new(&before, &after).mappings);
     html.push_str("</section>\n");
@@ -129,7 +129,10 @@ fn strip(html: &mut String, word: &str, space: &Space) {
             part.kind.word(),
             part.start,
             part.end,
-            escape(&shorten(&named(space.smaps().name(part.name)), NAME_COLUMNS)),
+            escape(&shorten(
+                &named(space.smaps().name(part.name), part.kind),
+                NAME_COLUMNS
+            )),
             unit::size(part.len_bytes),
             if part.mappings > 1 {
                 format!(" in {} mappings", part.mappings)
@@ -144,9 +147,14 @@ fn strip(html: &mut String, word: &str, space: &Space) {
     html.push_str("</svg></figure>\n");
 }
 
-fn legend(html: &mut String) {
+fn legend(html: &mut String, spaces: &[&Space]) {
     html.push_str("<p class=\"legend\">");
-    for kind in Kind::ALL {
+    let there = |kind: &Kind| {
+        spaces
+            .iter()
+            .any(|space| space.mappings().any(|(_, own)| own == *kind))
+    };
+    for kind in Kind::ALL.into_iter().filter(there) {
         let _ = write!(html, "<span><i class=\"key {0}\"></i>{0}</span> ", kind.word());
     }
     html.push_str("</p>\n");
@@ -244,8 +252,8 @@ fn changes(html: &mut String, changes: &[Change]) {
     for change in largest.into_iter().take(CHANGES_MAX) {
         let _ = write!(
             html,
-            "<tr><th scope=\"row\"><code>{:x}</code></th><td class=\"text\"><i class=\"key {1}\"></i>{1}</td>\
-             <td class=\"text\">{2}</td>",
+            "<tr><th scope=\"row\"><code>{:x}</code></th><td class=\"word\"><i class=\"key {1}\"></i>{1}</td>\
+             <td class=\"word\">{2}</td>",
             change.start,
             change.kind.word(),
             fate(change.fate)
@@ -259,7 +267,7 @@ fn changes(html: &mut String, changes: &[Change]) {
             let _ = write!(html, "<td data-v=\"{bytes}\">{}</td>", unit::size(bytes));
         }
         delta(html, rss(&change.before), rss(&change.after));
-        let name = shorten(&named(&change.name), NAME_COLUMNS);
+        let name = shorten(&named(&change.name, change.kind), NAME_COLUMNS);
         let _ = writeln!(
             html,
             "<td class=\"text\"><code>{}</code></td></tr>",
@@ -279,8 +287,9 @@ fn fate(fate: Fate) -> &'static str {
     }
 }
 
-fn named(name: &Name) -> String {
+fn named(name: &Name, kind: Kind) -> String {
     match name {
+        Name::Anonymous if kind == Kind::Neap => "libneap.so's blocks or records".to_owned(),
         Name::Anonymous => "anonymous".to_owned(),
         Name::Named(name) => format!("[anon:{name}]"),
         Name::Special(name) => name.clone(),

@@ -12,6 +12,9 @@ use crate::unit;
 const PROCESSES_MAX: usize = 100;
 const NAME_COLUMNS: usize = 100;
 
+/// Columns that have words in place of numbers.
+const WORDS: [&str; 5] = ["Kind", "Became", "Name", "End", "Command"];
+
 /// The head of a table whose columns can be sorted.
 pub(super) fn sortable(html: &mut String, caption: &str, columns: &[&str]) {
     let _ = write!(
@@ -19,7 +22,12 @@ pub(super) fn sortable(html: &mut String, caption: &str, columns: &[&str]) {
         "<div class=\"wide\"><table class=\"sortable\">\n<caption>{caption}</caption>\n<thead><tr>"
     );
     for column in columns {
-        let _ = write!(html, "<th scope=\"col\">{column}</th>");
+        let class = if WORDS.contains(column) {
+            " class=\"text\""
+        } else {
+            ""
+        };
+        let _ = write!(html, "<th scope=\"col\"{class}>{column}</th>");
     }
     html.push_str("</tr></thead>\n<tbody>\n");
 }
@@ -110,7 +118,7 @@ pub(super) fn processes(html: &mut String, report: &Report) {
         };
         let _ = writeln!(
             html,
-            "<td>{}</td><td class=\"text\"><code>{}</code></td></tr>",
+            "<td class=\"word\">{}</td><td class=\"text\"><code>{}</code></td></tr>",
             escape(&end),
             escape(&shorten(&row.command.join(" "), NAME_COLUMNS))
         );

@@ -90,7 +90,10 @@ fn table(html: &mut String, moment: &MomentRow, who: &str, name: &str, breakdown
          <th role=\"columnheader\" scope=\"col\">Share</th></tr></thead>\n<tbody role=\"rowgroup\">\n",
         moment.when.word(),
         escape(who),
-        title(moment.when),
+        match moment.when {
+            When::Peak => "Near the peak",
+            When::End => "Near the end",
+        },
         unit::time(moment.at_ns),
         escape(&shorten(name, NAME_COLUMNS)),
     );
