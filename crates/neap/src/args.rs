@@ -21,6 +21,7 @@ Examples:
   neap file status data/                 what of it is in memory
   neap free                              what memory is left, who holds the rest
   neap doctor                            what is missing on this machine
+  neap maps PID                          what its memory is, by kind and name
   neap lab                               the kernel's memory calls, one by one
   neap export                            OpenMetrics for Prometheus, at 127.0.0.1:6327
   neap run --help                        every option, every exit code";
@@ -54,6 +55,15 @@ pub(crate) enum Verb {
     #[command(about = cmd::trim::ABOUT, long_about = cmd::trim::LONG_ABOUT,
               after_help = cmd::trim::EXAMPLES, after_long_help = cmd::trim::AFTER_LONG_HELP)]
     Trim(cmd::trim::TrimArgs),
+    #[command(about = cmd::maps::ABOUT, long_about = cmd::maps::LONG_ABOUT,
+              after_help = cmd::maps::EXAMPLES, after_long_help = cmd::maps::AFTER_LONG_HELP)]
+    Maps(cmd::maps::MapsArgs),
+    #[command(about = cmd::snap::ABOUT, long_about = cmd::snap::LONG_ABOUT,
+              after_help = cmd::snap::EXAMPLES, after_long_help = cmd::snap::AFTER_LONG_HELP)]
+    Snap(cmd::snap::SnapArgs),
+    #[command(about = cmd::diff::ABOUT, long_about = cmd::diff::LONG_ABOUT,
+              after_help = cmd::diff::EXAMPLES, after_long_help = cmd::diff::AFTER_LONG_HELP)]
+    Diff(cmd::diff::DiffArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]

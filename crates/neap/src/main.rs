@@ -1,12 +1,12 @@
 //! neap: runs programs under libneap.so and tells where their memory went.
 //!
 //! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes
-//! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same
-//! command under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in
-//! another process), [`lab`] (experiments on the kernel), [`mod@file`] (files in the page cache),
-//! [`mod@free`] (the machine's memory and who holds it), [`top`] (processes, watched), [`report`] (what
-//! happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its module doc is its
-//! manual), [`args`] (the command line).
+//! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same command
+//! under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in another
+//! process), [`lab`] (experiments on the kernel), [`mod@file`] (files in the page cache), [`mod@free`] (the
+//! machine's memory and who holds it), [`top`] (processes, watched), [`mod@maps`] (the address space of a
+//! process), [`report`] (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its
+//! module doc is its manual), [`args`] (the command line).
 //!
 //! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
 //! unsafe code but in `lab`.
@@ -33,6 +33,7 @@ mod free;
 
 mod export;
 
+mod maps;
 mod top;
 
 mod report;
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
         args::Verb::Export(args) => cmd::export::main(&args),
         args::Verb::Top(args) => cmd::top::main(&args),
         args::Verb::Trim(args) => cmd::trim::main(&args),
+        args::Verb::Maps(args) => cmd::maps::main(&args),
+        args::Verb::Snap(args) => cmd::snap::main(&args),
+        args::Verb::Diff(args) => cmd::diff::main(&args),
         args::Verb::Completions(args) => cmd::completions::main(&args, args::Cli::command()),
         args::Verb::Man(args) => cmd::man::main(&args, args::Cli::command()),
     };

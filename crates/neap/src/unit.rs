@@ -29,6 +29,21 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.digits$} {name}")
 }
 
+/// A change: `+1.50 KiB`, `-4.00 KiB`, `0`.
+pub(crate) fn signed_size(bytes: i64) -> String {
+    match bytes {
+        0 => "0".to_owned(),
+        1.. => format!("+{}", size(bytes.unsigned_abs())),
+        _ => format!("-{}", size(bytes.unsigned_abs())),
+    }
+}
+
+/// `1 mapping`, `60 023 mappings`.
+pub(crate) fn mappings(count_of: u64) -> String {
+    let plural = if count_of == 1 { "" } else { "s" };
+    format!("{} mapping{plural}", count(count_of))
+}
+
 /// `2G`, `512M`, `1.5GiB`, `4096`: K, M, G, T with or without `B` or `iB`, always powers of 1024.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let complaint = || format!("`{text}` is no size; write e.g. 512M, 1.5G or 4096");
@@ -200,6 +215,13 @@ mod tests {
             ]
         );
         assert_eq!([0.999, 1.0, 0.0].map(percent), ["99 %", "100 %", "0 %"]);
+    }
+
+    #[test]
+    fn changes_have_signs() {
+        assert_eq!([1536, -4096, 0].map(signed_size), ["+1.50 KiB", "-4.00 KiB", "0"]);
+        assert_eq!(signed_size(i64::MIN), "-8.00 EiB");
+        assert_eq!([1, 2000].map(mappings), ["1 mapping", "2 000 mappings"]);
     }
 
     proptest! {

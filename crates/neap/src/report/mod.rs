@@ -34,6 +34,7 @@ pub(crate) mod file;
 pub(crate) mod free;
 pub(crate) mod json;
 pub(crate) mod lab;
+pub(crate) mod maps;
 pub(crate) mod page;
 pub(crate) mod text;
 pub(crate) mod top;
@@ -48,6 +49,7 @@ pub(crate) use figure::Figure;
 pub(crate) use machine::Machine;
 pub(crate) use screen::Screen;
 use series::Series;
+pub(crate) use sparkline::Charset;
 use text::{printable, shorten, wrap};
 
 /// Changes when a field changes its meaning or goes away; new fields do not change it.

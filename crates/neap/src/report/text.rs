@@ -316,7 +316,7 @@ impl Page<'_> {
 }
 
 /// A command line, the program without its folders.
-fn named(command: &[String]) -> String {
+pub(super) fn named(command: &[String]) -> String {
     let Some((program, arguments)) = command.split_first() else {
         return String::from("?");
     };

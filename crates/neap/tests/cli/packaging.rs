@@ -15,6 +15,10 @@ fn every_verb_has_help_with_examples() {
         &["doctor", "-h"],
         &["export", "--help"],
         &["export", "-h"],
+        &["maps", "--help"],
+        &["maps", "-h"],
+        &["snap", "--help"],
+        &["diff", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
     ] {
@@ -61,6 +65,9 @@ fn manual_pages_are_written() {
         ("neap.1", "neap\\-export(1)"),
         ("neap-export.1", "neap.export/1"),
         ("neap-export.1", "pss\\-budget"),
+        ("neap-maps.1", "neap.maps/1"),
+        ("neap-snap.1", "pages"),
+        ("neap-diff.1", "neap.diff/1"),
     ] {
         let text = std::fs::read_to_string(out.join(page)).unwrap();
         assert!(text.contains(part), "{page}: {text}");

@@ -1,7 +1,8 @@
 //! Two address spaces of one process: what came, went, grew and shrank.
 //!
-//! Mappings are paired by start, name and kind: one that only grew at its end is the same; one that moved
-//! went and came. Only what differs is listed. Figures that one side lacks are not compared.
+//! Mappings are paired by name, kind and start, then those that are left by name, kind and end: one that grew at
+//! either end is the same; one that moved went and came. Only what differs is listed. Figures that one side
+//! lacks are not compared.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,6 +27,8 @@ pub enum Fate {
 /// One side of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Side {
+    /// First address.
+    pub start: u64,
     /// Address after the last.
     pub end: u64,
     /// `rwxp`.
@@ -43,7 +46,7 @@ pub struct Side {
 pub struct Change {
     /// What became of it.
     pub fate: Fate,
-    /// First address.
+    /// First address: of the later one, unless it went.
     pub start: u64,
     /// The last column.
     pub name: Name,
@@ -89,8 +92,15 @@ impl Comparison {
 }
 
 impl Side {
+    /// Bytes from start to end.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+
     fn new(entry: &SmapsEntry) -> Side {
         Side {
+            start: entry.start,
             end: entry.end,
             permissions: entry.permissions,
             rss_bytes: entry.sizes.get(SmapsField::Rss),
@@ -103,32 +113,43 @@ impl Side {
 fn mappings(before: &Space, after: &Space) -> Vec<Change> {
     let mut old: HashMap<(u64, &Name, Kind), Side> = HashMap::new();
     for (entry, kind) in before.mappings() {
-        old.insert(
-            (entry.start, before.smaps().name(entry.name), kind),
-            Side::new(entry),
-        );
+        let name = before.smaps().name(entry.name);
+        old.insert((entry.start, name, kind), Side::new(entry));
     }
-    let mut changes = Vec::new();
+    let mut new = Vec::new();
     for (entry, kind) in after.mappings() {
         let name = after.smaps().name(entry.name);
-        let (was, is) = (old.remove(&(entry.start, name, kind)), Side::new(entry));
+        new.push((
+            name,
+            kind,
+            old.remove(&(entry.start, name, kind)),
+            Side::new(entry),
+        ));
+    }
+    let mut by_end: HashMap<(u64, &Name, Kind), Side> = HashMap::new();
+    for ((_, name, kind), was) in old {
+        by_end.insert((was.end, name, kind), was);
+    }
+    let mut changes = Vec::new();
+    for (name, kind, was, is) in new {
+        let was = was.or_else(|| by_end.remove(&(is.end, name, kind)));
         let fate = match &was {
             None => Fate::Appeared,
             Some(was) if *was == is => continue,
-            Some(was) => fate((was.rss_bytes, was.end), (is.rss_bytes, is.end)),
+            Some(was) => fate((was.rss_bytes, was.len_bytes()), (is.rss_bytes, is.len_bytes())),
         };
         changes.push(Change {
             fate,
-            start: entry.start,
+            start: is.start,
             name: name.clone(),
             kind,
             before: was,
             after: Some(is),
         });
     }
-    changes.extend(old.into_iter().map(|((start, name, kind), was)| Change {
+    changes.extend(by_end.into_iter().map(|((_, name, kind), was)| Change {
         fate: Fate::Went,
-        start,
+        start: was.start,
         name: name.clone(),
         kind,
         before: Some(was),
@@ -212,6 +233,21 @@ mod tests {
     fn a_space_is_as_itself() {
         let text = include_str!("../../tests/fixtures/linux-6.18/proc/4711/smaps");
         assert_eq!(Comparison::new(&space(text), &space(text)), Comparison::default());
+    }
+
+    #[test]
+    fn a_mapping_that_grew_at_its_start_is_the_same() {
+        let (before, after) = (
+            space("3000-5000 rw-p 0 0:0 0\nRss: 8 kB\n"),
+            space("1000-5000 rw-p 0 0:0 0\nRss: 16 kB\n"),
+        );
+        let changes = Comparison::new(&before, &after).mappings;
+        assert_eq!(
+            (changes.len(), changes[0].fate, changes[0].start),
+            (1, Fate::Grew, 0x1000)
+        );
+        let lengths = [changes[0].before, changes[0].after].map(|side| side.unwrap().len_bytes());
+        assert_eq!(lengths, [0x2000, 0x4000]);
     }
 
     #[test]

@@ -1,29 +1,51 @@
-//! The rows of `pmap -x`, number for number and name for name (procps 4.0.2, without `-k` and `-p`).
+//! What `pmap -x` prints, byte for byte (procps 4.0.2, without `-k` and `-p`).
 //!
 //! Kbytes is the length, RSS is Rss, Dirty is Shared_Dirty + Private_Dirty. The fourth letter of the mode is
-//! `s` or `-`, the fifth always `-`. A name is what follows the last `/`; all else is `[ anon ]`, or
-//! `[ stack ]` when the process's stack began there. Sizes are whole kilobytes, as the kernel writes them.
+//! `s` or `-`, the fifth always `-`. A name is what follows the last `/` of the kernel's name; all else is
+//! `[ anon ]`, or `[ stack ]` when the process's stack began there, or `[ shmid=0x… ]` for System V's memory.
+//! A byte of a name that is no printable ASCII is `?`. Sizes are whole kilobytes, as the kernel writes them.
+//! Not imitated: how pmap cuts a line of smaps that is longer than 1023 bytes.
 
-use crate::parse::{Mapping, Name, Smaps, SmapsEntry};
+use std::fmt;
 
-/// One row, or the footer.
+use crate::parse::{Mapping, Name, Smaps, SmapsEntry, SmapsField};
+
+mod heading;
+
+pub use heading::{Characters, heading};
+
+/// The line above the rows.
+pub const COLUMNS: &str = "Address           Kbytes     RSS   Dirty Mode  Mapping";
+/// The line below the rows.
+pub const RULE: &str = "---------------- ------- ------- ------- ";
+
+/// What is known of a process besides its smaps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Where its stack began: `startstack` of proc_pid_stat(5).
+    pub stack: Option<u64>,
+    /// The device of shared memory that has no file system of its own: System V's, memfd_create(2)'s.
+    pub shared_memory: Option<(u64, u64)>,
+}
+
+/// One row. As text it is the line of pmap, without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// First address.
     pub start: u64,
     /// Length.
     pub kilobytes: u64,
-    /// Resident; `None` when the kernel did not say.
+    /// Resident; `None` when the kernel did not say, which is printed as pmap does: 0.
     pub rss_kilobytes: Option<u64>,
     /// Dirty; `None` when the kernel did not say.
     pub dirty_kilobytes: Option<u64>,
     /// Five letters.
-    pub mode: String,
+    pub mode: [u8; 5],
     /// The column Mapping.
     pub name: String,
 }
 
-/// The sums at the foot.
+/// The sums at the foot. As text the line of pmap, without its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Footer {
     /// Sum of the lengths.
@@ -35,55 +57,76 @@ pub struct Footer {
 }
 
 impl Row {
-    /// The row of a mapping; `stack` is where the process's stack began (`startstack` of proc_pid_stat(5)).
+    /// The row of a mapping.
     #[must_use]
-    pub fn new(smaps: &Smaps, entry: &SmapsEntry, stack: Option<u64>) -> Row {
-        let on = |set: bool, letter: char| if set { letter } else { '-' };
+    pub fn new(smaps: &Smaps, entry: &SmapsEntry, beside: &Beside) -> Row {
+        let on = |set: bool, letter: u8| if set { letter } else { b'-' };
         let permissions = entry.permissions;
-        let mode = [
-            on(permissions.read, 'r'),
-            on(permissions.write, 'w'),
-            on(permissions.execute, 'x'),
-            on(permissions.shared, 's'),
-            '-',
-        ];
-        let is_stack = stack.is_some_and(|stack| (entry.start..=entry.end).contains(&stack));
         Row {
             start: entry.start,
             kilobytes: entry.len_bytes() >> 10,
-            rss_kilobytes: entry
-                .sizes
-                .get(crate::parse::SmapsField::Rss)
-                .map(|bytes| bytes >> 10),
+            rss_kilobytes: entry.sizes.get(SmapsField::Rss).map(|bytes| bytes >> 10),
             dirty_kilobytes: entry.sizes.dirty_bytes().map(|bytes| bytes >> 10),
-            mode: mode.iter().collect(),
-            name: column(smaps.name(entry.name), is_stack),
+            mode: [
+                on(permissions.read, b'r'),
+                on(permissions.write, b'w'),
+                on(permissions.execute, b'x'),
+                on(permissions.shared, b's'),
+                b'-',
+            ],
+            name: column(smaps.name_bytes(entry.name), entry, beside),
         }
     }
 
     /// All rows.
     #[must_use]
-    pub fn all(smaps: &Smaps, stack: Option<u64>) -> Vec<Row> {
+    pub fn all(smaps: &Smaps, beside: &Beside) -> Vec<Row> {
         let entries = smaps.entries.iter();
-        entries.map(|entry| Row::new(smaps, entry, stack)).collect()
+        entries.map(|entry| Row::new(smaps, entry, beside)).collect()
     }
 }
 
 impl Footer {
-    /// The sums of rows; what the kernel did not say adds nothing.
+    /// Adds a row; what the kernel did not say adds nothing.
+    pub fn add(&mut self, row: &Row) {
+        self.kilobytes = self.kilobytes.saturating_add(row.kilobytes);
+        self.rss_kilobytes = self.rss_kilobytes.saturating_add(row.rss_kilobytes.unwrap_or(0));
+        self.dirty_kilobytes = self
+            .dirty_kilobytes
+            .saturating_add(row.dirty_kilobytes.unwrap_or(0));
+    }
+
+    /// The sums of rows.
     #[must_use]
     pub fn of(rows: &[Row]) -> Footer {
         let mut footer = Footer::default();
-        for row in rows {
-            footer.kilobytes = footer.kilobytes.saturating_add(row.kilobytes);
-            footer.rss_kilobytes = footer
-                .rss_kilobytes
-                .saturating_add(row.rss_kilobytes.unwrap_or(0));
-            footer.dirty_kilobytes = footer
-                .dirty_kilobytes
-                .saturating_add(row.dirty_kilobytes.unwrap_or(0));
-        }
+        rows.iter().for_each(|row| footer.add(row));
         footer
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:016x} {:>7} {:>7} {:>7} {} {}",
+            self.start,
+            self.kilobytes,
+            self.rss_kilobytes.unwrap_or(0),
+            self.dirty_kilobytes.unwrap_or(0),
+            str::from_utf8(&self.mode).unwrap_or("?????"),
+            self.name
+        )
+    }
+}
+
+impl fmt::Display for Footer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<16} {:>7} {:>7} {:>7}",
+            "total kB", self.kilobytes, self.rss_kilobytes, self.dirty_kilobytes
+        )
     }
 }
 
@@ -96,27 +139,31 @@ pub fn stack_by_name(mappings: &[Mapping]) -> Option<u64> {
     found.start.checked_add(1)
 }
 
-fn column(name: &Name, is_stack: bool) -> String {
-    let text = match name {
-        Name::Anonymous => "",
-        Name::Named(name) | Name::Special(name) => name,
-        Name::File { path, .. } => path,
-    };
-    match text.rsplit_once('/') {
-        Some((_, last)) if !last.is_empty() => {
-            let deleted = matches!(name, Name::File { deleted: true, .. });
-            let named = matches!(name, Name::Named(_));
-            let end = if deleted {
-                " (deleted)"
-            } else if named {
-                "]"
-            } else {
-                ""
-            };
-            format!("{}{end}", last.replace('\n', "\\012"))
+fn column(name: &[u8], entry: &SmapsEntry, beside: &Beside) -> String {
+    let of_system_v = || memchr::memmem::find(name, b"/SYSV").is_some();
+    if entry.device.0 == 0 && beside.shared_memory == Some(entry.device) && of_system_v() {
+        return format!("  [ shmid=0x{:x} ]", entry.inode);
+    }
+    match memchr::memrchr(b'/', name) {
+        Some(slash) => {
+            let last = name.get(slash + 1..).filter(|last| !last.is_empty());
+            last.unwrap_or(b"/").iter().map(|byte| printable(*byte)).collect()
         }
-        _ if is_stack => "  [ stack ]".to_owned(),
-        _ => "  [ anon ]".to_owned(),
+        None if beside
+            .stack
+            .is_some_and(|stack| (entry.start..=entry.end).contains(&stack)) =>
+        {
+            "  [ stack ]".to_owned()
+        }
+        None => "  [ anon ]".to_owned(),
+    }
+}
+
+/// As isprint(3) has it outside of locales of eight bits.
+fn printable(byte: u8) -> char {
+    match byte {
+        b' '..=b'~' => char::from(byte),
+        _ => '?',
     }
 }
 

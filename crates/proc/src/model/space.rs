@@ -31,7 +31,7 @@ pub enum Kind {
     Stack,
     /// What the kernel puts there: `[vdso]`, `[vvar]`, `[vsyscall]` and the like.
     Kernel,
-    /// Memory of a device, or a file of /dev.
+    /// Memory of a device or a driver: a file of /dev, rings of io_uring, packet sockets, perf and the like.
     Device,
 }
 
@@ -64,6 +64,23 @@ impl Kind {
             Kind::Stack => "stack",
             Kind::Kernel => "kernel",
             Kind::Device => "device",
+        }
+    }
+
+    /// What it is, in a few words.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Kind::Program => "the executable file",
+            Kind::Heap => "the program break (brk)",
+            Kind::Neap => "the heap of libneap.so",
+            Kind::Library => "files with code",
+            Kind::File => "other files",
+            Kind::Anonymous => "private memory of no file",
+            Kind::Shared => "shared memory",
+            Kind::Stack => "stacks",
+            Kind::Kernel => "put there by the kernel",
+            Kind::Device => "of devices and drivers",
         }
     }
 }
@@ -172,20 +189,30 @@ impl Space {
 }
 
 impl Total {
-    fn add(&mut self, entry: &SmapsEntry) {
+    /// Adds a mapping.
+    pub fn add(&mut self, entry: &SmapsEntry) {
         self.mappings += 1;
         self.len_bytes = self.len_bytes.saturating_add(entry.len_bytes());
         self.sizes += &entry.sizes;
     }
+
+    /// Adds the mappings of another total.
+    pub fn join(&mut self, other: &Total) {
+        self.mappings += other.mappings;
+        self.len_bytes = self.len_bytes.saturating_add(other.len_bytes);
+        self.sizes += &other.sizes;
+    }
 }
 
 fn of_file(path: &str, entry: &SmapsEntry, has_code: bool) -> Kind {
-    let shared_memory = ["/memfd:", "/dev/shm/", "/SYSV"]
-        .iter()
-        .any(|start| path.starts_with(start));
-    if shared_memory || (path == "/dev/zero" && entry.permissions.shared) {
+    let starts = |names: &[&str]| names.iter().any(|name| path.starts_with(name));
+    let has = |flag| entry.flags.is_some_and(|flags| flags.has(flag));
+    if path == "/dev/zero" || path == "/anon_hugepage" {
+        // Memory of no file, which the kernel names by how it was made.
+        of_nameless(entry)
+    } else if starts(&["/memfd:", "/dev/shm/", "/SYSV", "/dev/hugepages/"]) || has(VmFlag::HugeTlb) {
         Kind::Shared
-    } else if path.starts_with("/dev/") || entry.flags.is_some_and(|flags| flags.has(VmFlag::Device)) {
+    } else if starts(&["/dev/", "anon_inode:", "socket:", "/[aio]"]) || has(VmFlag::Device) {
         Kind::Device
     } else if has_code {
         Kind::Library
@@ -247,6 +274,26 @@ mod tests {
         assert!(kinds[&Kind::Kernel].mappings >= 3 && kinds[&Kind::Library].mappings > 50);
         assert!(kinds.contains_key(&Kind::File), "the locale's");
         assert_eq!(space.by_name(Kind::Shared).len(), 2);
+    }
+
+    #[test]
+    fn what_the_kernel_names_by_how_it_was_made_is_of_its_own_kind() {
+        let text = b"1000-2000 rw-p 0 0:6 4 /dev/zero\n2000-3000 rw-s 0 0:1 9 /dev/zero (deleted)\n200000-400000 rw-p 0 0:f 7 /anon_hugepage (deleted)\n400000-600000 rw-s 0 0:f 8 /anon_hugepage (deleted)\n600000-800000 rw-s 0 0:20 8 /mnt/huge/a\nVmFlags: rd wr sh ht\n800000-801000 rw-s 0 0:10 9 anon_inode:[io_uring]\n801000-802000 rw-s 0 0:8 9 socket:[77]\n802000-803000 rw-s 0 0:9 9 /[aio] (deleted)\n";
+        let space = Space::new(Smaps::parse(text), &Known::default());
+        let kinds: Vec<Kind> = space.mappings().map(|(_, kind)| kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                Kind::Anonymous,
+                Kind::Shared,
+                Kind::Anonymous,
+                Kind::Shared,
+                Kind::Shared,
+                Kind::Device,
+                Kind::Device,
+                Kind::Device
+            ]
+        );
     }
 
     #[test]

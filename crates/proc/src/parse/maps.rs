@@ -114,6 +114,21 @@ pub struct Permissions {
     pub shared: bool,
 }
 
+impl core::fmt::Display for Permissions {
+    /// As the kernel writes them: `rw-p`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let letter = |set: bool, letter: char| if set { letter } else { '-' };
+        write!(
+            f,
+            "{}{}{}{}",
+            letter(self.read, 'r'),
+            letter(self.write, 'w'),
+            letter(self.execute, 'x'),
+            if self.shared { 's' } else { 'p' }
+        )
+    }
+}
+
 /// A line cut into its columns, the name as the kernel wrote it.
 pub(super) struct Columns<'a> {
     pub(super) start: u64,

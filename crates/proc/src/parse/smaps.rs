@@ -52,6 +52,8 @@ pub struct Smaps {
     /// Lines that are neither a mapping nor one of its known lines with a value of the known form.
     pub unknown_lines: usize,
     names: Vec<Name>,
+    /// The names as the kernel wrote them.
+    texts: Vec<Box<[u8]>>,
 }
 
 impl SmapsEntry {
@@ -77,6 +79,12 @@ impl Smaps {
     #[must_use]
     pub fn name(&self, id: NameId) -> &Name {
         self.names.get(id.0 as usize).unwrap_or(&Name::Anonymous)
+    }
+
+    /// The name behind an id as the kernel wrote it: any bytes, a newline as `\\012`, ` (deleted)` at the end.
+    #[must_use]
+    pub fn name_bytes(&self, id: NameId) -> &[u8] {
+        self.texts.get(id.0 as usize).map_or(&[], |text| text)
     }
 
     /// Every different name, in the order in which they first came.
@@ -208,6 +216,7 @@ impl SmapsText {
             None => {
                 let id = NameId(u32::try_from(self.smaps.names.len()).ok()?);
                 self.smaps.names.push(Name::parse(bytes));
+                self.smaps.texts.push(bytes.into());
                 self.ids.insert(bytes.into(), id);
                 id
             }

@@ -54,6 +54,9 @@ pub struct Stat {
     pub size_bytes: u64,
     /// Column 24.
     pub resident_pages: u64,
+    /// Column 28: the address at which the stack began. `None` when the kernel keeps it from this user, who
+    /// then reads 0.
+    pub stack_start: Option<u64>,
 }
 
 impl State {
@@ -91,7 +94,7 @@ impl Stat {
             bytes.get(..open).unwrap_or_default(),
             bytes.get(close + 1..).unwrap_or_default(),
         );
-        let columns: Vec<&[u8]> = lines::words(after).take(22).collect();
+        let columns: Vec<&[u8]> = lines::words(after).take(26).collect();
         // `columns` starts at column 3 of proc(5).
         let text = |column: usize, field| columns.get(column - 3).copied().ok_or(Malformed { field });
         let count = |column, field| lines::number(text(column, field)?).ok_or(Malformed { field });
@@ -112,6 +115,7 @@ impl Stat {
             start_ticks: count(22, "starttime")?,
             size_bytes: count(23, "vsize")?,
             resident_pages: count(24, "rss")?,
+            stack_start: count(28, "startstack").ok().filter(|start| *start > 1),
         })
     }
 }
@@ -140,6 +144,9 @@ mod tests {
             (stat.start_ticks, stat.size_bytes, stat.resident_pages),
             (123_456, 5_750_784, 432)
         );
+        assert_eq!(stat.stack_start, Some(140));
+        let denied = String::from_utf8_lossy(CAT).replace(" 140 ", " 0 ");
+        assert_eq!(Stat::parse(denied.as_bytes()).unwrap().stack_start, None);
     }
 
     #[test]

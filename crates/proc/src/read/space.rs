@@ -31,6 +31,20 @@ impl Proc {
         }
     }
 
+    /// The bytes of a file of `/proc/PID` as they are, e.g. to keep them. `Absent(NoMemory)` where `smaps` of a
+    /// process without memory is empty or cannot be opened.
+    pub fn file(&self, pid: u32, name: &str) -> Reading<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self
+            .open(pid, name)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+        {
+            Ok(0) if name == "smaps" => Reading::Absent(Reason::NoMemory),
+            Ok(_) => Reading::Value(bytes),
+            Err(error) => self.missing(pid, &error),
+        }
+    }
+
     /// `/proc/PID/numa_maps`. As slow as smaps.
     pub fn numa_maps(&self, pid: u32) -> Reading<NumaMaps> {
         let mut bytes = Vec::new();
