@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use neap_proc::model::pmap::Row;
+use neap_proc::model::pmap::{Beside, Row};
 use neap_proc::model::{Known, Space};
 use neap_proc::parse::{
     BuddyInfo, Choice, Counters, Groups, Limits, Maps, Meminfo, NodeMeminfo, NumaMaps, PageCounts, PageFlags,
@@ -62,7 +62,11 @@ fn mappings_without_end() {
     ends("smaps, new names", mappings, |text| {
         let smaps = Smaps::parse(text);
         assert!(smaps.names().len() >= smaps.entries.len());
-        assert_eq!(Row::all(&smaps, Some(0x1800)).len(), smaps.entries.len());
+        let beside = Beside {
+            stack: Some(0x1800),
+            shared_memory: Some((0, 1)),
+        };
+        assert_eq!(Row::all(&smaps, &beside).len(), smaps.entries.len());
         let space = Space::new(smaps, &Known::default());
         assert_eq!(
             space.by_kind().values().map(|kind| kind.mappings).sum::<u64>(),

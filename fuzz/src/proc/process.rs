@@ -1,7 +1,7 @@
 //! The files of one process.
 
 use super::{bounded, render};
-use neap_proc::model::pmap::{Footer, Row};
+use neap_proc::model::pmap::{Beside, Footer, Row};
 use neap_proc::model::{Comparison, Known, Space};
 use neap_proc::parse::{
     self, Groups, Limits, Maps, Name, NumaMaps, PageCounts, Smaps, SmapsField, SmapsRollup, SmapsText, Stat,
@@ -55,7 +55,11 @@ pub fn smaps(text: &[u8]) {
 }
 
 fn models(smaps: &Smaps) {
-    let rows = Row::all(smaps, smaps.entries.last().map(|entry| entry.start));
+    let beside = Beside {
+        stack: smaps.entries.last().map(|entry| entry.start),
+        shared_memory: smaps.entries.first().map(|entry| entry.device),
+    };
+    let rows = Row::all(smaps, &beside);
     let footer = Footer::of(&rows);
     assert!(rows.iter().all(|row| row.kilobytes <= footer.kilobytes));
 

@@ -27,8 +27,9 @@ use neap_proc::parse::{Mapping, SmapsField};
 use neap_proc::read::{PageRun, PageState};
 use serde::de::DeserializeOwned;
 
-use super::heap::{Heap, HeapSpan, Role};
+use super::heap::{Heap, ROLES};
 use super::snapshot::{Head, Raw};
+use crate::heap::HeapSpan;
 
 /// What the first line begins with.
 const MAGIC: &str = "neap snapshot ";
@@ -257,7 +258,7 @@ fn heap_line(heap: &mut Heap, line: &[u8]) -> Option<()> {
     let (name, value) = str::from_utf8(line).ok()?.split_once(' ')?;
     if name == "span" {
         let (addresses, role) = value.split_once(' ')?;
-        let role = Role::ALL.into_iter().find(|known| known.word() == role)?;
+        let role = ROLES.into_iter().find(|known| known.word() == role)?;
         let addresses = range(addresses)?;
         heap.spans.push(HeapSpan { addresses, role });
         return Some(());

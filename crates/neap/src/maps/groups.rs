@@ -11,8 +11,8 @@ use clap::ValueEnum;
 use neap_proc::model::{Kind, Total};
 use neap_proc::parse::{Name, NameId, SmapsEntry, SmapsField};
 
-use super::heap::Role;
 use super::snapshot::Snapshot;
+use crate::heap::Role;
 
 /// What comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -153,7 +153,7 @@ pub(crate) fn label(snapshot: &Snapshot, entry: &SmapsEntry, kind: Kind) -> (Str
 }
 
 fn key(snapshot: &Snapshot, entry: &SmapsEntry, kind: Kind) -> Key {
-    let role = || snapshot.heap.as_ref().ok()?.role(entry.start);
+    let role = || snapshot.heap.as_ref().ok()?.role(&(entry.start..entry.end));
     match kind {
         Kind::Neap if let Some(role) = role() => Key::Role(role),
         _ if *snapshot.space.smaps().name(entry.name) == Name::Anonymous => Key::Nameless(access(entry)),
@@ -205,7 +205,8 @@ fn named(snapshot: &Snapshot, key: &Key) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maps::heap::{Heap, HeapSpan};
+    use crate::heap::HeapSpan;
+    use crate::maps::heap::Heap;
     use crate::maps::snapshot::{Head, Raw};
 
     const SMAPS: &[u8] = include_bytes!("../../../proc/tests/fixtures/linux-6.18/proc/4711/smaps");

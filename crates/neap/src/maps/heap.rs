@@ -1,75 +1,42 @@
-//! What the heap of libneap.so in a process says of itself: its counters, and which addresses are its own.
+//! What the heap of neap's in a process holds and which addresses are its own, as a snapshot keeps it.
 //!
-//! A heap that is not there or cannot be read has a reason, never zeros.
+//! Live and free bytes are those of the moment, by a survey of the whole heap; what was given back is the heap's
+//! own counter. A heap that is not there or cannot be looked at has a reason, never zeros.
 
 use std::ops::Range;
 
 use neap_proc::read::Proc;
 use serde::Serialize;
 
+use crate::heap::{HeapSpan, Inside, Role, Why};
+
 /// A heap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heap {
     pub(crate) counters: Counters,
+    /// In the order of addresses.
     pub(crate) spans: Vec<HeapSpan>,
 }
 
-/// Its counters, as on its page of the board.
+/// How much it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Counters {
-    /// In blocks that the program has.
+    /// In blocks, those included that threads have ready.
     pub(crate) live_bytes: u64,
     pub(crate) live_blocks: u64,
-    /// In pages that hold blocks, may hold them again, or wait to be given back.
+    /// In free pages that wait to be given back.
+    pub(crate) waiting_bytes: u64,
+    /// Addresses for blocks, in memory or not.
     pub(crate) held_bytes: u64,
-    /// Of those, in free pages that wait to be given back.
-    pub(crate) dirty_bytes: u64,
-    /// In its own records.
-    pub(crate) meta_bytes: u64,
-    /// Given back to the kernel since it started.
+    /// Addresses of its own records.
+    pub(crate) records_bytes: u64,
+    /// Given back to the kernel since it started, each time it was counted.
     pub(crate) given_back_bytes: u64,
     pub(crate) threads: u64,
 }
 
-/// Addresses that are the heap's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HeapSpan {
-    pub(crate) addresses: Range<u64>,
-    pub(crate) role: Role,
-}
-
-/// What a span is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Role {
-    Window,
-    Records,
-    Direct,
-}
-
-impl Role {
-    pub(crate) const ALL: [Role; 3] = [Role::Window, Role::Records, Role::Direct];
-
-    /// One word for tables and files.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Role::Window => "window",
-            Role::Records => "records",
-            Role::Direct => "direct",
-        }
-    }
-
-    /// What it is.
-    pub(crate) const fn sentence(self) -> &'static str {
-        match self {
-            Role::Window => {
-                "the addresses in which nearly all blocks lie; pages given back stay mapped and empty"
-            }
-            Role::Records => "what describes slabs and chunks; it lies apart from the blocks",
-            Role::Direct => "blocks of 32 MiB and more have a mapping each, unmapped when they are freed",
-        }
-    }
-}
+/// What a heap's addresses are for, in the order of reports.
+pub(crate) const ROLES: [Role; 3] = [Role::Window, Role::Records, Role::Direct];
 
 impl Counters {
     /// By name, as a snapshot holds them.
@@ -77,9 +44,9 @@ impl Counters {
         [
             ("live_bytes", self.live_bytes),
             ("live_blocks", self.live_blocks),
+            ("waiting_bytes", self.waiting_bytes),
             ("held_bytes", self.held_bytes),
-            ("dirty_bytes", self.dirty_bytes),
-            ("meta_bytes", self.meta_bytes),
+            ("records_bytes", self.records_bytes),
             ("given_back_bytes", self.given_back_bytes),
             ("threads", self.threads),
         ]
@@ -90,9 +57,9 @@ impl Counters {
         let counter = match name {
             "live_bytes" => &mut self.live_bytes,
             "live_blocks" => &mut self.live_blocks,
+            "waiting_bytes" => &mut self.waiting_bytes,
             "held_bytes" => &mut self.held_bytes,
-            "dirty_bytes" => &mut self.dirty_bytes,
-            "meta_bytes" => &mut self.meta_bytes,
+            "records_bytes" => &mut self.records_bytes,
             "given_back_bytes" => &mut self.given_back_bytes,
             "threads" => &mut self.threads,
             _ => return None,
@@ -103,9 +70,22 @@ impl Counters {
 }
 
 impl Heap {
-    /// Reads the heap of a process.
-    pub(crate) fn read(_proc: &Proc, _pid: u32) -> Result<Heap, String> {
-        Err("libneap.so is not there".to_owned())
+    /// Looks at the heap of a process. Tens of milliseconds for each GiB of it.
+    pub(crate) fn read(proc: &Proc, pid: u32) -> Result<Heap, Why> {
+        let inside = Inside::find(proc, pid)?;
+        let (counters, survey, spans) = (inside.counters()?, inside.survey()?, inside.spans()?);
+        Ok(Heap {
+            counters: Counters {
+                live_bytes: survey.live_bytes,
+                live_blocks: survey.live_blocks,
+                waiting_bytes: survey.dirt_bytes,
+                held_bytes: survey.held_bytes,
+                records_bytes: survey.records_bytes,
+                given_back_bytes: counters.given_back_bytes,
+                threads: counters.threads,
+            },
+            spans,
+        })
     }
 
     /// All its addresses.
@@ -113,10 +93,17 @@ impl Heap {
         self.spans.iter().map(|span| span.addresses.clone()).collect()
     }
 
-    /// What an address of the heap is for.
-    pub(crate) fn role(&self, address: u64) -> Option<Role> {
-        let span = self.spans.iter().find(|span| span.addresses.contains(&address))?;
-        Some(span.role)
+    /// What most of a mapping of the heap is for.
+    pub(crate) fn role(&self, addresses: &Range<u64>) -> Option<Role> {
+        let common = |span: &HeapSpan| {
+            let end = span.addresses.end.min(addresses.end);
+            end.saturating_sub(span.addresses.start.max(addresses.start))
+        };
+        let of = |role: &Role| {
+            let spans = self.spans.iter().filter(|span| span.role == *role);
+            spans.map(common).fold(0, u64::saturating_add)
+        };
+        ROLES.into_iter().filter(|role| of(role) > 0).max_by_key(of)
     }
 }
 
@@ -133,5 +120,20 @@ mod tests {
         let values: Vec<u64> = counters.named().iter().map(|(_, value)| *value).collect();
         assert_eq!(values, (1..=7).collect::<Vec<u64>>());
         assert_eq!(counters.set("other", 1), None);
+    }
+
+    #[test]
+    fn a_mapping_is_for_what_most_of_it_is_for() {
+        let span = |addresses, role| HeapSpan { addresses, role };
+        let heap = Heap {
+            spans: vec![
+                span(0x1000..0x2000, Role::Window),
+                span(0x2000..0x5000, Role::Direct),
+            ],
+            ..Heap::default()
+        };
+        assert_eq!(heap.role(&(0x1000..0x5000)), Some(Role::Direct));
+        assert_eq!(heap.role(&(0x1000..0x2800)), Some(Role::Window));
+        assert_eq!(heap.role(&(0x6000..0x7000)), None);
     }
 }

@@ -157,7 +157,7 @@ impl Raw {
             smaps,
             rollup,
             status,
-            heap: Heap::read(proc, pid),
+            heap: Heap::read(proc, pid).map_err(|why| why.to_string()),
             pages,
         })
     }

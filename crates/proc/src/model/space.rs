@@ -2,7 +2,7 @@
 //!
 //! A kind is told by name and permissions, for there is nothing else in smaps: what maps a file as a library
 //! and what as data is by the file's executable mappings. Memory of libneap.so has no name in the kernel; who
-//! knows its spans (the board that libneap.so publishes) gives them, and mappings inside them are
+//! knows its spans gives them, and mappings that are mostly inside them are
 //! [`Kind::Neap`]. Every mapping has one kind, so the sums of the kinds are the sums of the process.
 
 use std::collections::{BTreeMap, HashSet};
@@ -91,7 +91,8 @@ pub struct Known {
     /// Path of the executable (`/proc/PID/exe`). Without, the first mapping of a file that is mapped to
     /// execute counts as the program's.
     pub program: Option<String>,
-    /// Addresses of libneap.so's heap.
+    /// Addresses of libneap.so's heap. A mapping of which they are more than half is the heap's: the kernel
+    /// makes one mapping of neighbours, whoever made them.
     pub neap: Vec<Range<u64>>,
 }
 
@@ -131,13 +132,7 @@ impl Space {
             None => smaps.entries.iter().find(executable).map(|entry| entry.name),
         };
         let kind = |entry: &SmapsEntry| match smaps.name(entry.name) {
-            _ if known
-                .neap
-                .iter()
-                .any(|span| span.start <= entry.start && entry.end <= span.end) =>
-            {
-                Kind::Neap
-            }
+            _ if is_mostly_in(&known.neap, entry) => Kind::Neap,
             Name::File { .. } if Some(entry.name) == program => Kind::Program,
             Name::File { path, .. } => of_file(path, entry, code.contains(&entry.name)),
             Name::Special(name) => of_special(name),
@@ -202,6 +197,16 @@ impl Total {
         self.len_bytes = self.len_bytes.saturating_add(other.len_bytes);
         self.sizes += &other.sizes;
     }
+}
+
+fn is_mostly_in(spans: &[Range<u64>], entry: &SmapsEntry) -> bool {
+    let common = |span: &Range<u64>| {
+        span.end
+            .min(entry.end)
+            .saturating_sub(span.start.max(entry.start))
+    };
+    let inside = spans.iter().map(common).fold(0, u64::saturating_add);
+    inside > entry.len_bytes() / 2
 }
 
 fn of_file(path: &str, entry: &SmapsEntry, has_code: bool) -> Kind {
@@ -301,7 +306,8 @@ mod tests {
         let text = b"1000-3000 rw-p 0 00:00 0\n3000-4000 rw-p 0 00:00 0\n5000-6000 r-xp 0 8:1 5 /lib/a.so\n7000-8000 r--p 0 8:1 6 /bin/b\n8000-9000 rw-p 0 00:00 0 [anon:neap heap]\n9000-a000 rw-s 0 0:5 7 /dev/dri/card0\n";
         let known = Known {
             program: Some("/bin/b".to_owned()),
-            neap: std::iter::once(0x1000..0x3000).collect(),
+            // Two spans of one mapping, and a third of another.
+            neap: vec![0x1000..0x1800, 0x1800..0x2800, 0x3000..0x3400],
         };
         let space = Space::new(Smaps::parse(text), &known);
         let kinds: Vec<Kind> = space.mappings().map(|(_, kind)| kind).collect();

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::heap::Role;
 use crate::maps::heap::Counters;
 
 const SMAPS: &[u8] = b"1000-2000 rw-p 00000000 00:00 0 [heap]\nRss:                   4 kB\nNewKey:    x\nVmFlags: rd wr\n3000-4000 r--p 00000000 fe:00 5 /a\xff b\\012c\nRss:                   4 kB\n";

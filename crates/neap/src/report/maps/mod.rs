@@ -17,8 +17,9 @@ use neap_proc::model::Kind;
 use serde::Serialize;
 
 use super::Figure;
+use crate::heap::Role;
 use crate::maps::groups::{self, Group, KindGroup, Order};
-use crate::maps::heap::{Counters, Role};
+use crate::maps::heap::{Counters, ROLES};
 use crate::maps::snapshot::Snapshot;
 use crate::maps::sums::Sums;
 
@@ -112,7 +113,7 @@ pub(crate) struct NameRow {
     pub(crate) deleted: bool,
     /// What the heap of libneap.so uses them for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) role: Option<Role>,
+    pub(crate) role: Option<&'static str>,
     #[serde(flatten)]
     pub(crate) sums: Sums,
 }
@@ -127,7 +128,7 @@ pub(crate) struct HeapRow {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct RegionRow {
-    pub(crate) role: Role,
+    pub(crate) role: &'static str,
     pub(crate) meaning: &'static str,
     #[serde(flatten)]
     pub(crate) sums: Sums,
@@ -282,7 +283,7 @@ impl NameRow {
         NameRow {
             name: group.name.clone(),
             deleted: group.deleted,
-            role: group.role,
+            role: group.role.map(Role::word),
             sums: Sums::of(&group.total),
         }
     }
@@ -294,12 +295,12 @@ impl HeapRow {
         let region = |role: Role| {
             let mut total = neap_proc::model::Total::default();
             for (entry, kind) in snapshot.space.mappings() {
-                if kind == Kind::Neap && heap.role(entry.start) == Some(role) {
+                if kind == Kind::Neap && heap.role(&(entry.start..entry.end)) == Some(role) {
                     total.add(entry);
                 }
             }
             RegionRow {
-                role,
+                role: role.word(),
                 meaning: role.sentence(),
                 sums: Sums::of(&total),
             }
@@ -307,7 +308,7 @@ impl HeapRow {
         let there = |row: &RegionRow| row.sums.mappings > 0;
         Some(HeapRow {
             counters: heap.counters,
-            regions: Role::ALL.into_iter().map(region).filter(there).collect(),
+            regions: ROLES.into_iter().map(region).filter(there).collect(),
         })
     }
 }

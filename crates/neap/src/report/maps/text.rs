@@ -323,28 +323,25 @@ impl<'a> Page<'a> {
             "\n{}",
             self.screen.paint(Role::Title, "The heap of libneap.so")
         );
+        let blocks = format!("live, in {} blocks", unit::count(counters.live_blocks));
         let lines = [
+            (counters.live_bytes, blocks.as_str()),
             (
-                counters.live_bytes,
-                format!("live, in {} blocks", unit::count(counters.live_blocks)),
+                counters.waiting_bytes,
+                "free, in pages that wait to be given back",
             ),
-            (counters.dirty_bytes, "free, waiting to be given back".to_owned()),
             (
                 counters.given_back_bytes,
-                "given back since it started".to_owned(),
-            ),
-            (
-                counters.held_bytes,
-                "held: pages with blocks, and free ones that wait".to_owned(),
+                "given back to the kernel since it started",
             ),
         ];
         for (bytes, words) in lines {
-            let _ = writeln!(text, "{:>SIZE_COLUMNS$}  {words}", unit::size(bytes));
+            let _ = writeln!(text, "{:>SIZE_COLUMNS$}  {words}", size(&Figure::Known(bytes)));
         }
         for region in &heap.regions {
             let rss = size(&region.sums.rss_bytes);
             let start = format!("{rss:>SIZE_COLUMNS$}  ");
-            let words = format!("resident in {}: {}", region.role.word(), region.meaning);
+            let words = format!("resident in {}: {}", region.role, region.meaning);
             let lines = wrap(&words, self.screen.columns.saturating_sub(SIZE_COLUMNS + 2));
             for (index, line) in lines.iter().enumerate() {
                 let start = if index == 0 {
