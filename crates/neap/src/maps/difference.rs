@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use neap_proc::model::{Change, Comparison, Fate, Kind, Total};
+use neap_proc::model::{self, Change, Comparison, Fate, Kind, Total};
 use neap_proc::parse::SmapsField;
 
 use super::groups::{self, Order};
 use super::snapshot::Snapshot;
+use super::sums::Sums;
 
 /// A total at two moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Pair {
     pub(crate) fn fate(&self) -> Option<Fate> {
         let rss = |total: &Total| total.sizes.get(SmapsField::Rss);
         match (self.before.mappings, self.after.mappings) {
-            _ if self.before == self.after => None,
+            _ if Sums::of(&self.before) == Sums::of(&self.after) => None,
             (0, _) => Some(Fate::Appeared),
             (_, 0) => Some(Fate::Went),
             _ => {
@@ -64,6 +65,21 @@ impl Pair {
                 )
             }
         }
+    }
+
+    /// Whether it is the process's own doing: shares (PSS, what is private) change, too, when *others* map the same
+    /// file or stop to.
+    pub(crate) fn is_own(&self) -> bool {
+        let own = |total: &Total| {
+            let size = |field| total.sizes.get(field);
+            (
+                total.mappings,
+                total.len_bytes,
+                size(SmapsField::Rss),
+                size(SmapsField::Swap),
+            )
+        };
+        own(&self.before) != own(&self.after)
     }
 
     /// How much more is resident; 0 where one side does not say.
@@ -142,10 +158,31 @@ impl Difference {
         }
     }
 
-    /// Whether anything is not as it was.
+    /// Whether anything but shares is not as it was.
     pub(crate) fn is_any(&self) -> bool {
-        !self.kinds.is_empty() || self.mappings.as_ref().is_some_and(|changes| !changes.is_empty())
+        let names = self
+            .kinds
+            .iter()
+            .flat_map(|kind| &kind.names)
+            .any(|name| name.pair.is_own());
+        names || self.mappings.iter().flatten().any(is_own)
     }
+}
+
+/// As [`Pair::is_own`], of a mapping.
+pub(crate) fn is_own(change: &Change) -> bool {
+    let own = |side: &Option<model::Side>| {
+        side.map(|side| {
+            (
+                side.start,
+                side.end,
+                side.permissions,
+                side.rss_bytes,
+                side.swap_bytes,
+            )
+        })
+    };
+    own(&change.before) != own(&change.after)
 }
 
 /// Pids are used again, so the time of the start must be the same, too.
@@ -210,6 +247,19 @@ mod tests {
             .map(|change| change.start)
             .collect();
         assert_eq!(starts, [0x1000, 0x2000, 0x6000, 0x8000]);
+    }
+
+    #[test]
+    fn what_others_map_is_no_difference() {
+        let with = |pss: &str| {
+            snapshot(
+                7,
+                &format!("1000-3000 r--p 0 8:1 1 /l\nRss: 8 kB\nPss: {pss} kB\n"),
+            )
+        };
+        let difference = Difference::new(&with("8"), &with("4"));
+        assert!(!difference.is_any() && difference.kinds.len() == 1);
+        assert_eq!(difference.mappings.as_ref().map(Vec::len), Some(1));
     }
 
     #[test]

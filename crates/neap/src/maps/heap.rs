@@ -8,7 +8,7 @@ use std::ops::Range;
 use neap_proc::read::Proc;
 use serde::Serialize;
 
-use crate::heap::{HeapSpan, Inside, Role, Why};
+use crate::heap::{HeapSpan, Inside, PageRun, Role, Why};
 
 /// A heap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) live_blocks: u64,
     /// In free pages that wait to be given back.
     pub(crate) waiting_bytes: u64,
+    /// Free, on pages in memory that a live block keeps there.
+    pub(crate) pinned_bytes: u64,
     /// Addresses for blocks, in memory or not.
     pub(crate) held_bytes: u64,
     /// Addresses of its own records.
@@ -40,11 +42,12 @@ pub(crate) const ROLES: [Role; 3] = [Role::Window, Role::Records, Role::Direct];
 
 impl Counters {
     /// By name, as a snapshot holds them.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 7] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("live_bytes", self.live_bytes),
             ("live_blocks", self.live_blocks),
             ("waiting_bytes", self.waiting_bytes),
+            ("pinned_bytes", self.pinned_bytes),
             ("held_bytes", self.held_bytes),
             ("records_bytes", self.records_bytes),
             ("given_back_bytes", self.given_back_bytes),
@@ -58,6 +61,7 @@ impl Counters {
             "live_bytes" => &mut self.live_bytes,
             "live_blocks" => &mut self.live_blocks,
             "waiting_bytes" => &mut self.waiting_bytes,
+            "pinned_bytes" => &mut self.pinned_bytes,
             "held_bytes" => &mut self.held_bytes,
             "records_bytes" => &mut self.records_bytes,
             "given_back_bytes" => &mut self.given_back_bytes,
@@ -79,6 +83,7 @@ impl Heap {
                 live_bytes: survey.live_bytes,
                 live_blocks: survey.live_blocks,
                 waiting_bytes: survey.dirt_bytes,
+                pinned_bytes: pinned(&survey.pages),
                 held_bytes: survey.held_bytes,
                 records_bytes: survey.records_bytes,
                 given_back_bytes: counters.given_back_bytes,
@@ -107,6 +112,19 @@ impl Heap {
     }
 }
 
+/// What is free on pages that a live block keeps in memory.
+fn pinned(runs: &[PageRun]) -> u64 {
+    const PAGE: u64 = 4096;
+    let kept = runs
+        .iter()
+        .filter(|run| run.live_bytes > 0 && run.resident != Some(false));
+    kept.map(|run| {
+        PAGE.saturating_sub(u64::from(run.live_bytes))
+            .saturating_mul(run.pages)
+    })
+    .fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,8 +136,26 @@ mod tests {
             counters.set(name, value).unwrap();
         }
         let values: Vec<u64> = counters.named().iter().map(|(_, value)| *value).collect();
-        assert_eq!(values, (1..=7).collect::<Vec<u64>>());
+        assert_eq!(values, (1..=8).collect::<Vec<u64>>());
         assert_eq!(counters.set("other", 1), None);
+    }
+
+    #[test]
+    fn what_is_free_beside_live_blocks_is_pinned() {
+        let run = |live_bytes, resident| PageRun {
+            first: 0x1000,
+            pages: 10,
+            use_: crate::heap::Use::Slab { class_bytes: 64 },
+            live_bytes,
+            resident,
+        };
+        let runs = [
+            run(4000, Some(true)),
+            run(0, Some(true)),
+            run(96, Some(false)),
+            run(4095, None),
+        ];
+        assert_eq!(pinned(&runs), 970);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) struct DiffReport {
     schema: &'static str,
     neap_version: &'static str,
     pub(crate) verdict: String,
-    /// Whether anything is not as it was.
+    /// Whether anything is not as it was but shares, which others change.
     pub(crate) differs: bool,
     pub(crate) before: Side,
     pub(crate) after: Side,
@@ -314,7 +314,13 @@ fn elapsed(before: &str, after: &str) -> Option<u64> {
 /// What happened, in one sentence.
 fn sentence(difference: &Difference, elapsed_ns: Option<u64>) -> String {
     if !difference.is_any() {
-        return "Nothing differs.".to_owned();
+        let shares = !difference.kinds.is_empty();
+        let but = if shares {
+            ", but shares of what others map, too"
+        } else {
+            ""
+        };
+        return format!("Nothing differs{but}.");
     }
     let rss = |total: &Total| Sums::of(total).rss_bytes.size();
     let pair = &difference.total;

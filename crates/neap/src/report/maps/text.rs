@@ -327,6 +327,10 @@ impl<'a> Page<'a> {
         let lines = [
             (counters.live_bytes, blocks.as_str()),
             (
+                counters.pinned_bytes,
+                "free, on pages that live blocks keep in memory",
+            ),
+            (
                 counters.waiting_bytes,
                 "free, in pages that wait to be given back",
             ),
