@@ -77,12 +77,16 @@ pub(crate) struct FileArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum FileVerb {
     /// Show what of the files is in memory
+    #[command(after_help = EXAMPLES, after_long_help = AFTER_LONG_HELP)]
     Status(StatusArgs),
     /// Read the files into memory
+    #[command(after_help = EXAMPLES, after_long_help = AFTER_LONG_HELP)]
     Touch(TouchArgs),
     /// Ask the kernel to drop the files from memory, and find out what stayed and why
+    #[command(after_help = EXAMPLES, after_long_help = AFTER_LONG_HELP)]
     Evict(EvictArgs),
     /// Keep the files in memory until neap ends
+    #[command(after_help = EXAMPLES, after_long_help = AFTER_LONG_HELP)]
     Lock(LockArgs),
 }
 

@@ -385,3 +385,69 @@ fn this_process_meets_the_limit_of_a_group_above_its_own_first() {
     );
     assert!(words.contains("it has killed 3 of its processes"), "{text}");
 }
+
+/// A new memory group of at most 64 MiB below the one this process is in.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> Result<Group, String> {
+        let text = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+        let own = |line: &str| line.rsplit(':').next().unwrap_or("").to_owned();
+        let is_first = |line: &&str| {
+            line.splitn(3, ':')
+                .nth(1)
+                .is_some_and(|names| names.contains("memory"))
+        };
+        let (parent, limit) = match text.lines().find(is_first) {
+            Some(line) => (
+                format!("/sys/fs/cgroup/memory{}", own(line)),
+                "memory.limit_in_bytes",
+            ),
+            None => {
+                let line = text.lines().find(|line| line.starts_with("0::"));
+                (format!("/sys/fs/cgroup{}", own(line.unwrap_or(""))), "memory.max")
+            }
+        };
+        let path = Path::new(&parent).join(format!("neap-test-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let group = Group(path);
+        fs::write(group.0.join(limit), "67108864").map_err(|error| format!("{limit}: {error}"))?;
+        Ok(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn the_limit_of_a_real_group_is_the_tightest() {
+    let test = "the_limit_of_a_real_group_is_the_tightest";
+    let group = match Group::new() {
+        Ok(group) => group,
+        Err(why) => return skip(test, &format!("no memory group can be made here: {why}")),
+    };
+    let script = "echo $$ > \"$0/cgroup.procs\" && exec \"$1\" free --json";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .arg(&group.0)
+        .arg(env!("CARGO_BIN_EXE_neap"))
+        .output()
+        .unwrap();
+    if output.stdout.is_empty() && stderr(&output).contains("cgroup.procs") {
+        return skip(test, "no process may be moved into a group here");
+    }
+    let report = json(&output);
+    assert_reasons_lead_to_nulls(&report);
+    let level = &report["cgroup"]["levels"][0];
+    assert_eq!(
+        (&level["limit_bytes"], &report["cgroup"]["tightest"]),
+        (&(64 << 20).into(), &0.into())
+    );
+    let room = level["room_bytes"].as_u64().unwrap();
+    assert_eq!(room, (64 << 20) - level["used_bytes"].as_u64().unwrap());
+    let verdict = report["verdict"].to_string();
+    assert!(verdict.contains("of 64.0 MiB are left"), "{verdict}");
+}
