@@ -1,7 +1,7 @@
 //! `neap top`: the processes of the machine by memory, or one process, on a live screen or once.
 //!
-//! The live screen reads within 2 % of a processor: PSS, USS and swap first of what is on the screen. `--once`
-//! reads smaps of every process that it lists and so prints what smem prints, number for number.
+//! The live screen reads within 2 % of a processor: PSS, USS and swap first of what is on the screen.
+//! `--once` reads smaps of every process that it lists and so prints what smem prints, number for number.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -28,10 +28,10 @@ pub(crate) const ABOUT: &str = "Watch processes by memory: PSS, USS, RSS, swap, 
 pub(crate) const LONG_ABOUT: &str = "\
 Watch processes by memory: PSS, USS, RSS, swap, faults.
 
-Without PID all processes that have memory, sorted by PSS; with PID (or Enter on the screen) one process: its RSS by \
-kind over time, what libneap.so's heap holds, its faults and memory calls, its address space. Reading takes at most \
-2 % of a processor: PSS, USS and swap are read first of what is on the screen. --once prints one table and needs no \
-terminal; its figures are sums of smaps, as smem's.";
+Without PID all processes that have memory, sorted by PSS; with PID (or Enter on the screen) one \
+process: its RSS by kind over time, what libneap.so's heap holds, its faults and memory calls, its \
+address space. Reading takes at most 2 % of a processor: PSS, USS and swap are read first of what is on \
+the screen. --once prints one table and needs no terminal; its figures are sums of smaps, as smem's.";
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   neap top                               all processes; ? shows the keys
@@ -41,9 +41,10 @@ Examples:
   neap top --once --json | jq '.processes[0]'
   neap top --once | awk '$3 > 2^30'      in a pipe sizes are bytes";
 pub(crate) const AFTER_LONG_HELP: &str = "\
-Keys: p PSS, u USS, r RSS, s swap, g growth, f faults, c CPU, i pid, o user, n command; v reverses, < and > move the \
-column that sorts; / filters by command, U by user; e tree; Enter opens a process, Esc goes back; t has a \
-process give back what is free in its heap (as neap trim); space freezes; ? help; q quits.
+Keys: p PSS, u USS, r RSS, s swap, g growth, f faults, c CPU, i pid, o user, n command; v reverses, < \
+and > move the column that sorts; / filters by command, U by user; e tree; Enter opens a process, Esc \
+goes back; t has a process give back what is free in its heap (as neap trim); space freezes; ? help; q \
+quits.
 
 Exit codes:
   0      the screen was left, the table was printed

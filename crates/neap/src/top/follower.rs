@@ -1,8 +1,8 @@
 //! One process, read again and again until it ends.
 //!
-//! The cheap files are read at each interval; smaps, which costs milliseconds for each GiB, as often as 2 % of a
-//! processor allow. A process that has ended, or whose pid is another process now, is read no more; what was last
-//! known of it stays.
+//! The cheap files are read at each interval; smaps, which costs milliseconds for each GiB, as often as 2 %
+//! of a processor allow. A process that has ended, or whose pid is another process now, is read no more;
+//! what was last known of it stays.
 
 use neap_abi::Snapshot;
 use neap_proc::model::{Footprint, Kind, Known, Process, ProcessTable, Processes, Space};

@@ -1,9 +1,9 @@
 //! PSS, USS and swap of processes over time: whose is read next, and what was read last.
 //!
-//! A reading costs milliseconds for each GiB, so it is made for those who need it most: on the screen before
-//! elsewhere, never read before changed, large before small. A process whose RSS and faults have not moved is
-//! read again only to see what its neighbours did to its PSS. One that is costly to read waits, so that it alone
-//! never takes more than half of the budget.
+//! A reading costs milliseconds for each GiB, so it is made for those who need it most: on the screen
+//! before elsewhere, never read before changed, large before small. A process whose RSS and faults have not
+//! moved is read again only to see what its neighbours did to its PSS. One that is costly to read waits, so
+//! that it alone never takes more than half of the budget.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! RSS by kind over time in bounded memory: when full, neighbours are merged and the resolution halves.
 //!
-//! Of two readings that are merged the one with the larger RSS stays, so a peak is never lost and the parts of
-//! a point always add up to it.
+//! Of two readings that are merged the one with the larger RSS stays, so a peak is never lost and the parts
+//! of a point always add up to it.
 
 use neap_proc::model::Kind;
 

@@ -1,8 +1,8 @@
 //! Reading, keys and drawing, together.
 //!
-//! One thread reads and sends pictures, one waits for keys, one for signals; this one owns the screen. A reading
-//! that takes long, of a process with tens of thousands of mappings or hundreds of GiB, holds up the next picture
-//! and no key.
+//! One thread reads and sends pictures, one waits for keys, one for signals; this one owns the screen. A
+//! reading that takes long, of a process with tens of thousands of mappings or hundreds of GiB, holds up
+//! the next picture and no key.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};

@@ -1,9 +1,9 @@
 //! The terminal: taken, and given back as it was, however neap ends.
 //!
-//! ratatui sets raw mode and the alternate screen and has a panic hook that restores both. Signals that end neap
-//! are heard by a thread and come as events; the terminal is restored first, then the signal does what it
-//! always does, so the shell sees a program that a signal ended. A stop (Ctrl-Z, `kill -TSTP`) restores it, too,
-//! and going on takes it again.
+//! ratatui sets raw mode and the alternate screen and has a panic hook that restores both. Signals that end
+//! neap are heard by a thread and come as events; the terminal is restored first, then the signal does what
+//! it always does, so the shell sees a program that a signal ended. A stop (Ctrl-Z, `kill -TSTP`) restores
+//! it, too, and going on takes it again.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::Sender;

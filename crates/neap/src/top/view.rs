@@ -1,8 +1,8 @@
 //! The state of the screen: what is shown, what a key does. Reads nothing and draws nothing.
 //!
-//! The selection is a process, not a line: it stays with its process when the order changes. While the screen is
-//! frozen new pictures are dropped, and keys work on the one that is shown. A key that needs more than this
-//! state answers with an [`Action`].
+//! The selection is a process, not a line: it stays with its process when the order changes. While the
+//! screen is frozen new pictures are dropped, and keys work on the one that is shown. A key that needs more
+//! than this state answers with an [`Action`].
 
 use neap_proc::Reading;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};

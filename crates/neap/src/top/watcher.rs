@@ -85,7 +85,8 @@ impl Watcher {
         self.table = Some(table);
     }
 
-    /// Reads PSS, USS and swap of some processes, those in `visible` first, for at most `patience` of CPU time.
+    /// Reads PSS, USS and swap of some processes, those in `visible` first, for at most `patience` of CPU
+    /// time.
     pub(crate) fn read_footprints(&mut self, visible: &[u32], patience: Duration) -> Progress {
         let Some(table) = &mut self.table else {
             return Progress { read: 0, waiting: 0 };

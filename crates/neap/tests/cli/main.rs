@@ -24,4 +24,5 @@ mod snaps;
 mod strange;
 mod support;
 mod tops;
+mod tops_screens;
 mod trims;

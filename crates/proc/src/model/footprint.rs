@@ -1,9 +1,10 @@
 //! What a process costs: USS, PSS, RSS and swap as smem counts them, from one reading of smaps.
 //!
-//! smem sums the mappings' lines, so [`FootprintSource::Smaps`] gives its numbers. smaps_rollup is cheaper for a
-//! process with many mappings and cuts PSS to kilobytes once instead of in each mapping, so its PSS is a little
-//! larger, by less than a kilobyte a mapping; the other figures are the same. A figure is never made of both.
-//! smem leaves out processes without a command line: zombies and kernel threads, which have no smaps either.
+//! smem sums the mappings' lines, so [`FootprintSource::Smaps`] gives its numbers. smaps_rollup is cheaper
+//! for a process with many mappings and cuts PSS to kilobytes once instead of in each mapping, so its PSS
+//! is a little larger, by less than a kilobyte a mapping; the other figures are the same. A figure is never
+//! made of both. smem leaves out processes without a command line: zombies and kernel threads, which have
+//! no smaps either.
 
 use crate::parse::{Smaps, SmapsField, SmapsRollup};
 use crate::read::Proc;

@@ -1,10 +1,10 @@
 //! The processes of the machine at one moment, and what they did between two moments.
 //!
-//! A row is made of the cheap files: `stat`, `statm`, the owner of the folder; some 20 µs a process. PSS, USS and
-//! swap cost milliseconds for each GiB, so they are read for the processes that a caller names
-//! ([`ProcessTable::read_footprints`]) and are [`Reason::NotYet`] until then. What seldom changes (command line,
-//! user) is kept from reading to reading and read again when the name or the owner has changed, and by turns:
-//! every process once in eight readings.
+//! A row is made of the cheap files: `stat`, `statm`, the owner of the folder; some 20 µs a process. PSS,
+//! USS and swap cost milliseconds for each GiB, so they are read for the processes that a caller names
+//! ([`ProcessTable::read_footprints`]) and are [`Reason::NotYet`] until then. What seldom changes (command
+//! line, user) is kept from reading to reading and read again when the name or the owner has changed, and
+//! by turns: every process once in eight readings.
 //!
 //! A process is the same as before when pid and start are the same: pids are reused. One that ends while
 //! the table is read is not in it.

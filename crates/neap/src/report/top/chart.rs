@@ -106,8 +106,9 @@ fn bytes_of(kinds: &[u64; KINDS], kind: Kind) -> u64 {
     at.and_then(|at| kinds.get(at)).copied().unwrap_or(0)
 }
 
-/// The address space from low to high addresses. A stretch's width grows with the logarithm of its length, so
-/// that a library is seen beside a terabyte that is only reserved; the shade tells how much of it is resident.
+/// The address space from low to high addresses. A stretch's width grows with the logarithm of its length,
+/// so that a library is seen beside a terabyte that is only reserved; the shade tells how much of it is
+/// resident.
 pub(super) fn addresses(stretches: &[Stretch], columns: usize, palette: &Palette) -> Line<'static> {
     let weights: Vec<u64> = stretches.iter().map(weight).collect();
     let total: u64 = weights.iter().sum();

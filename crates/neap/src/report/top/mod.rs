@@ -1,9 +1,9 @@
 //! `neap top`: screens, the table of `--once`, JSON.
 //!
-//! [`list`] and [`process`] draw the two screens from a [`crate::top::view::View`], [`once`] prints one table,
-//! [`record`] is the data of `--json`. [`palette`] has every colour and character, so that a terminal with 16
-//! colours, without any, or without Unicode is served everywhere alike. Text of processes is made harmless
-//! before it is drawn.
+//! [`list`] and [`process`] draw the two screens from a [`crate::top::view::View`], [`once`] prints one
+//! table, [`record`] is the data of `--json`. [`palette`] has every colour and character, so that a
+//! terminal with 16 colours, without any, or without Unicode is served everywhere alike. Text of processes
+//! is made harmless before it is drawn.
 
 mod cell;
 mod chart;

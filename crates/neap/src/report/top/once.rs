@@ -1,7 +1,7 @@
 //! One table: for people on a terminal, cut to its width, for programs else.
 //!
-//! What programs read has one line of heads and one line a process, words separated by blanks, the command last
-//! and whole, sizes in bytes.
+//! What programs read has one line of heads and one line a process, words separated by blanks, the command
+//! last and whole, sizes in bytes.
 
 use std::fmt::Write as _;
 
