@@ -91,7 +91,7 @@ pub fn statm(statm: &Statm, page_bytes: u64) -> String {
     )
 }
 
-/// `/proc/PID/stat`, up to column 24; columns that a value does not keep are 0.
+/// `/proc/PID/stat`, up to column 28; columns that a value does not keep are 0.
 #[must_use]
 pub fn stat(stat: &Stat) -> String {
     let state = match stat.state {
@@ -103,7 +103,7 @@ pub fn stat(stat: &Stat) -> String {
         State::Dead => b'X',
         State::Other(letter) => letter,
     };
-    let mut columns = vec!["0".to_owned(); 22];
+    let mut columns = vec!["0".to_owned(); 26];
     let kept = [
         (5, stat.pgrp.to_string()),
         (4, stat.ppid.to_string()),
@@ -117,6 +117,7 @@ pub fn stat(stat: &Stat) -> String {
         (22, stat.start_ticks.to_string()),
         (23, stat.size_bytes.to_string()),
         (24, stat.resident_pages.to_string()),
+        (28, stat.stack_start.unwrap_or(0).to_string()),
     ];
     for (column, text) in kept {
         columns[column - 3] = text;
