@@ -403,6 +403,7 @@ mod tests {
                 members: vec![member(rss_bytes, space()), member(4096, Reading::Denied)],
                 left_out: 3,
                 left_out_rss_bytes: 9 << 10,
+                ended_rss_bytes: 0,
             };
             let row = row(When::Peak, &moment);
             assert_eq!(row.breakdown.rss_bytes, rss_bytes + 4096 + (9 << 10));

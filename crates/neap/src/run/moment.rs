@@ -13,9 +13,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use neap_abi::Snapshot;
-use neap_proc::Reading;
 use neap_proc::model::{Known, Space};
 use neap_proc::read::Proc;
+use neap_proc::{Reading, Reason};
 
 use super::board::Board;
 use super::nanos;
@@ -45,6 +45,8 @@ pub(crate) struct Moment {
     /// Processes not looked into, and their RSS.
     pub(crate) left_out: u64,
     pub(crate) left_out_rss_bytes: u64,
+    /// RSS of processes that ended while they were looked at; they are no members.
+    pub(crate) ended_rss_bytes: u64,
 }
 
 /// One process of a moment.
@@ -163,6 +165,10 @@ impl Moments {
         if another {
             (self.code_bytes, self.born_ns) = (self.code_bytes(tree), now_ns);
         }
+        self.taken += 1;
+        if moment.has_hole() {
+            return;
+        }
         if again {
             self.first = Some(Rc::clone(&moment));
         }
@@ -174,7 +180,6 @@ impl Moments {
             self.peak = Some(Rc::clone(&moment));
         }
         self.last = Some(moment);
-        self.taken += 1;
     }
 
     /// The one just taken took `cost` of CPU time.
@@ -191,15 +196,37 @@ fn look(proc: &Proc, tree: &Tree, board: &Board, now_ns: u64) -> Moment {
     owners.sort_by_key(|process| std::cmp::Reverse(process.rss_bytes()));
     let rest = owners.split_off(owners.len().min(MEMBERS_MAX));
     let left_out_rss_bytes = rest.iter().map(|process| process.rss_bytes()).sum();
-    Moment {
+    let mut moment = Moment {
         at_ns: now_ns,
         rss_bytes: tree.rss_bytes(),
-        members: owners
-            .into_iter()
-            .map(|process| member(proc, process, board))
-            .collect(),
+        members: Vec::with_capacity(owners.len()),
         left_out: u64::try_from(rest.len()).unwrap_or(u64::MAX),
         left_out_rss_bytes,
+        ended_rss_bytes: 0,
+    };
+    for process in owners {
+        let member = member(proc, process, board);
+        if member.has_ended() {
+            moment.ended_rss_bytes += process.rss_bytes();
+        } else {
+            moment.members.push(member);
+        }
+    }
+    moment
+}
+
+impl Moment {
+    /// So much ended under the look that what is left is another picture.
+    fn has_hole(&self) -> bool {
+        self.members.is_empty() || self.ended_rss_bytes > self.rss_bytes / 8
+    }
+}
+
+impl Member {
+    /// It ended while it was looked at, or became a zombie.
+    fn has_ended(&self) -> bool {
+        matches!(self.space, Reading::Absent(Reason::Gone | Reason::NoMemory))
+            || matches!(self.heap, Err(Why::Gone))
     }
 }
 
@@ -234,6 +261,17 @@ fn member(proc: &Proc, process: &Process, board: &Board) -> Member {
 mod tests {
     use super::*;
 
+    fn moment_of_nobody() -> Moment {
+        Moment {
+            at_ns: 0,
+            rss_bytes: 0,
+            members: Vec::new(),
+            left_out: 0,
+            left_out_rss_bytes: 0,
+            ended_rss_bytes: 0,
+        }
+    }
+
     #[test]
     fn a_child_is_looked_at_and_the_next_look_has_to_be_afforded() {
         let proc = Proc::default();
@@ -266,11 +304,27 @@ mod tests {
         assert!(moments.is_due(&tree, &board, 10_000_002));
         child.kill().unwrap();
         child.wait().unwrap();
-        let first = moments.first.as_ref().unwrap();
-        assert_eq!(first.at_ns, 2);
+        let first = Rc::clone(moments.first.as_ref().unwrap());
+        let first_at = |moment: &Option<Rc<Moment>>| moment.as_ref().map(|moment| moment.at_ns);
+        assert_eq!(first_at(&moments.first), Some(2));
         let member = first.members.iter().find(|member| member.pid == child.id());
         let space = member.unwrap().space.as_value().unwrap();
         assert!(space.total().len_bytes > 0 && moments.taken == 1);
-        assert!(Rc::ptr_eq(first, moments.last.as_ref().unwrap()));
+        assert!(Rc::ptr_eq(&first, moments.last.as_ref().unwrap()));
+        // The tree was read before it ended.
+        let moment = look(&moments.proc, &tree, &board, 3);
+        assert!(moment.members.iter().all(|member| member.pid != child.id()));
+        assert!(moment.ended_rss_bytes > 0);
+        let hole = |ended_rss_bytes| Moment {
+            rss_bytes: 800,
+            ended_rss_bytes,
+            members: vec![super::member(
+                &Proc::default(),
+                &tree.living().next().unwrap().clone(),
+                &board,
+            )],
+            ..moment_of_nobody()
+        };
+        assert!(!hole(100).has_hole() && hole(101).has_hole() && moment_of_nobody().has_hole());
     }
 }

@@ -495,6 +495,7 @@ mod tests {
             members: Vec::new(),
             left_out: 0,
             left_out_rss_bytes: 0,
+            ended_rss_bytes: 0,
         };
         let survey = Survey {
             pages,
