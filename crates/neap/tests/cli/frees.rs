@@ -394,7 +394,7 @@ impl Group {
         let text = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
         let own = |line: &str| line.rsplit(':').next().unwrap_or("").to_owned();
         let is_first = |line: &&str| {
-            line.splitn(3, ':')
+            line.split(':')
                 .nth(1)
                 .is_some_and(|names| names.contains("memory"))
         };
