@@ -11,8 +11,11 @@ use super::layout::{Layout, Window};
 use super::memory::{Memory, PAGE, State};
 use super::spans::{half, word};
 
-/// More threads' records than any process has had at once.
-const RECORDS_MAX: usize = 1 << 16;
+/// As many threads as the kernel allows by itself (kernel.threads-max, of most machines).
+const RECORDS_MAX: usize = 1 << 15;
+/// Links that are followed in all, and pages that are read for them.
+const LINKS_MAX: u64 = 1 << 22;
+const PAGES_MAX: u64 = 1 << 16;
 /// More blocks than a hand ever holds: a slab's and a byte's worth of room.
 const HAND_MAX: usize = 4096 + 256;
 
@@ -35,6 +38,9 @@ pub(super) fn caches(memory: &impl Memory, layout: &Layout) -> Caches {
         memory,
         page: 0,
         bytes: None,
+        window,
+        left: LINKS_MAX,
+        pages_left: PAGES_MAX.min(memory.most_bytes() / PAGE),
     };
     for _ in 0..RECORDS_MAX {
         if record == 0 {
@@ -119,13 +125,23 @@ struct Links<'a, M> {
     memory: &'a M,
     page: u64,
     bytes: Option<Box<[u8; PAGE as usize]>>,
+    /// No block of a cache lies outside of it.
+    window: Window,
+    /// Links that may still be followed, and pages that may be read.
+    left: u64,
+    pages_left: u64,
 }
 
 impl<M: Memory> Links<'_, M> {
     /// The first word of the block at `address`; `None` when it is not in memory.
     fn link(&mut self, address: u64) -> Option<u64> {
+        self.left = self.left.checked_sub(1)?;
+        if address < self.window.base || address >= self.window.chunk(self.window.chunks) {
+            return None;
+        }
         let page = address / PAGE * PAGE;
         if self.bytes.is_none() || page != self.page {
+            self.pages_left = self.pages_left.checked_sub(1)?;
             let presence = self.memory.presence(page..page.checked_add(PAGE)?);
             let there = presence.is_none_or(|presence| presence.get(page) == State::Resident);
             let mut bytes = Box::new([0; PAGE as usize]);

@@ -106,9 +106,10 @@ impl Layout {
             Some((window.meta + table.offset, bytes))
         });
         let scrap = self.word(memory, Field::ScrapMapped).unwrap_or(0).min(1 << 30);
+        let most = memory.most_bytes();
         tables
             .chain([(window.meta + SCRAP_OFFSET, scrap)])
-            .filter(|(_, bytes)| *bytes != 0)
+            .filter(|(_, bytes)| *bytes != 0 && *bytes <= most)
             .map(|(start, bytes)| start..start + bytes)
             .collect()
     }

@@ -27,6 +27,10 @@ pub(super) trait Memory {
     /// What the kernel says about the pages of `addresses`; `None` when it does not say.
     fn presence(&self, addresses: Range<u64>) -> Option<Presence>;
 
+    /// More bytes than the process has mapped, whatever it has done since: what claims to be larger is not
+    /// believed.
+    fn most_bytes(&self) -> u64;
+
     /// Eight bytes.
     fn word(&self, address: u64) -> Option<u64> {
         let mut bytes = [0; 8];
@@ -197,6 +201,15 @@ impl Memory for ProcessMemory {
             Access::File(file) => file.read_exact_at(into, address).is_ok(),
             Access::Calls => copy(self.pid, address, into) == Ok(into.len()),
         }
+    }
+
+    fn most_bytes(&self) -> u64 {
+        let size = self
+            .proc
+            .statm(self.pid)
+            .value()
+            .map_or(0, |statm| statm.size_bytes);
+        size.saturating_mul(2).saturating_add(1 << 30)
     }
 
     fn presence(&self, addresses: Range<u64>) -> Option<Presence> {

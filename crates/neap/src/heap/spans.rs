@@ -105,12 +105,16 @@ pub(super) fn pairs(memory: &impl Memory, table: u64, slots: usize) -> Vec<Range
         .iter()
         .map(|word| u64::from_ne_bytes(*word));
     let words: Vec<u64> = words.collect();
+    let mut left = memory.most_bytes();
     let ranges = words.as_chunks::<2>().0.iter().filter_map(|&[address, length]| {
-        let plausible = address > DIRECT_NONE_MAX
-            && address.is_multiple_of(PAGE)
-            && length.is_multiple_of(PAGE)
-            && length < 1 << 47;
-        (plausible && length != 0).then(|| Some(address..address.checked_add(length)?))?
+        let plausible =
+            address > DIRECT_NONE_MAX && address.is_multiple_of(PAGE) && length.is_multiple_of(PAGE);
+        let end = address.checked_add(length)?;
+        if !plausible || length == 0 {
+            return None;
+        }
+        left = left.checked_sub(length)?;
+        Some(address..end)
     });
     ranges.collect()
 }

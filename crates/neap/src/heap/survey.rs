@@ -85,7 +85,9 @@ pub(super) fn survey(memory: &impl Memory, layout: &Layout) -> Survey {
         let mut first = 0;
         while first < window.top {
             let count = BATCH.min(window.top - first);
-            walk.chunks(&window, first, count);
+            if !walk.chunks(&window, first, count) {
+                break;
+            }
             first += count;
         }
     }

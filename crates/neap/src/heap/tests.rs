@@ -173,3 +173,103 @@ fn who_has_no_heap_of_neaps_says_so() {
         assert_eq!(Inside::find(&proc, 2).unwrap_err(), Why::NotThere);
     }
 }
+
+/// A process whose memory says anything, but for the few words that lead a reader on.
+struct Hostile {
+    bytes: Vec<u8>,
+    sure: std::collections::HashMap<u64, u8>,
+    told: bool,
+}
+
+const ANCHOR: u64 = 0x1000;
+const HEAP: u64 = 0x10_0000;
+const PLACES: u64 = 0x2000;
+
+impl Hostile {
+    fn new(bytes: Vec<u8>, told: bool, chunks: u64, checked: u64, records: u64) -> Hostile {
+        use neap_abi::anatomy::{FIELDS, Field};
+        let mut hostile = Hostile {
+            bytes,
+            sure: std::collections::HashMap::new(),
+            told,
+        };
+        for (n, word) in [HEAP, PLACES, 0x5000, 0x5100].into_iter().enumerate() {
+            hostile.put(ANCHOR + n as u64 * 8, word, 8);
+        }
+        for n in 0..FIELDS as u64 {
+            hostile.put(PLACES + n * 4, n * 0x10_0000, 4);
+        }
+        for (field, word, bytes) in [
+            (Field::WindowBase, 1 << 40, 8),
+            (Field::WindowLimit, chunks * neap_abi::anatomy::CHUNK, 8),
+            (Field::WindowMeta, 1 << 42, 8),
+            (Field::WindowTop, chunks, 4),
+            (Field::Checked, checked, 4),
+            (Field::Records, records, 8),
+        ] {
+            hostile.put(HEAP + field as u64 * 0x10_0000, word, bytes);
+        }
+        hostile
+    }
+
+    fn put(&mut self, address: u64, word: u64, bytes: usize) {
+        for (at, byte) in (address..).zip(word.to_ne_bytes()).take(bytes) {
+            self.sure.insert(at, byte);
+        }
+    }
+}
+
+impl memory::Memory for Hostile {
+    fn read(&self, address: u64, into: &mut [u8]) -> bool {
+        for (n, byte) in into.iter_mut().enumerate() {
+            let at = address.wrapping_add(n as u64);
+            let any = self.bytes[(at.wrapping_mul(31) ^ at >> 9) as usize % self.bytes.len()];
+            // Nothing is sure about records and blocks, which lie far above.
+            let sure = if at < 1 << 30 {
+                self.sure.get(&at).copied()
+            } else {
+                None
+            };
+            *byte = sure.unwrap_or(any);
+        }
+        // Some of it cannot be read.
+        !address.is_multiple_of(7919)
+    }
+
+    fn most_bytes(&self) -> u64 {
+        8 << 20
+    }
+
+    fn presence(&self, addresses: std::ops::Range<u64>) -> Option<memory::Presence> {
+        let mut presence = memory::Presence::of(&addresses);
+        for page in (addresses.start..addresses.end).step_by(4096) {
+            let state = match self.bytes[(page / 4096) as usize % self.bytes.len()] % 3 {
+                0 => memory::State::None,
+                1 => memory::State::Resident,
+                _ => memory::State::Swapped,
+            };
+            presence.set(page, 4096, state);
+        }
+        self.told.then_some(presence)
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(6))]
+    #[test]
+    fn whatever_the_memory_says_the_answer_comes(
+        bytes in proptest::collection::vec(0_u8..6, 300..3000),
+        wild in proptest::collection::vec(proptest::prelude::any::<u8>(), 200..400),
+        choice in 0_u8..8,
+        chunks in 0_u64..6,
+        records in proptest::prelude::any::<u64>(),
+    ) {
+        let bytes = if choice & 1 == 0 { bytes } else { wild };
+        let memory = Hostile::new(bytes, choice & 2 == 0, chunks, u64::from(choice & 4), records);
+        let layout = layout::Layout::read(&memory, ANCHOR).unwrap();
+        let survey = survey::survey(&memory, &layout);
+        proptest::prop_assert!(survey.pages.iter().all(|run| run.live_bytes <= 4096));
+        proptest::prop_assert!(survey.held_bytes <= chunks * neap_abi::anatomy::CHUNK + (128 << 20));
+        let _ = spans::spans(&memory, &layout);
+    }
+}

@@ -24,6 +24,7 @@ const WHOLE: u16 = PAGE as u16;
 /// A survey under way.
 pub(super) struct Walk<'a, M> {
     memory: &'a M,
+    most: u64,
     pages: Pages,
     classes: [ClassUse; CLASSES],
     sums: Survey,
@@ -60,6 +61,7 @@ impl<'a, M: Memory> Walk<'a, M> {
     pub(super) fn new(memory: &'a M, confined: Vec<Range<u64>>) -> Walk<'a, M> {
         Walk {
             memory,
+            most: memory.most_bytes(),
             pages: Pages::default(),
             classes: std::array::from_fn(|_| ClassUse::default()),
             sums: Survey::default(),
@@ -70,9 +72,17 @@ impl<'a, M: Memory> Walk<'a, M> {
         }
     }
 
-    /// `count` chunks from number `first` on.
-    pub(super) fn chunks(&mut self, window: &Window, first: u64, count: u64) {
+    /// `count` chunks from number `first` on. False when there are more than the process can have.
+    pub(super) fn chunks(&mut self, window: &Window, first: u64, count: u64) -> bool {
         let bytes = records(self.memory, window, first, count);
+        if bytes
+            .as_chunks()
+            .0
+            .iter()
+            .all(|record| kind(record) == chunk::ABSENT)
+        {
+            return true;
+        }
         let presence = self
             .memory
             .presence(window.chunk(first)..window.chunk(first + count));
@@ -94,6 +104,7 @@ impl<'a, M: Memory> Walk<'a, M> {
                 _ => {}
             }
         }
+        self.sums.held_bytes <= self.most
     }
 
     fn begin_extent(&mut self, base: u64, record: &[u8]) {
