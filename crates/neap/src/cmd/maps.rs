@@ -13,9 +13,10 @@ use neap_proc::read::Proc;
 use super::place::Place;
 use crate::failure::{Failure, OWN, USAGE};
 use crate::maps::groups::Order;
+use crate::maps::picture::Picture;
 use crate::maps::snapshot::{Depth, Snapshot};
 use crate::maps::{extended, format};
-use crate::report::maps::{Each, MapsReport, NotRead, ProcessMaps, Selection, text};
+use crate::report::maps::{Each, MapsReport, NotRead, ProcessMaps, Selection, picture, svg, text};
 use crate::report::{self, Charset};
 use crate::unit;
 
@@ -82,6 +83,14 @@ pub(crate) struct MapsArgs {
     #[arg(short = 'x', long, conflicts_with_all = ["json", "all", "kind", "sort", "min"])]
     pub(crate) extended: bool,
 
+    /// Show the pages as cells: what of each is in memory, in swap, a guard
+    #[arg(long, conflicts_with_all = ["json", "extended", "all", "kind", "sort", "min"])]
+    pub(crate) picture: bool,
+
+    /// Write the pages as cells to FILE, an SVG that loads nothing; of one process
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "extended")]
+    pub(crate) svg: Option<PathBuf>,
+
     /// Give each mapping a line
     #[arg(long)]
     pub(crate) all: bool,
@@ -112,7 +121,18 @@ pub(crate) fn main(args: &MapsArgs) -> Result<u8, Failure> {
     if args.extended {
         return extended_main(args, &mut place);
     }
-    let (snapshots, not_read) = snapshots(args, Depth::Mappings)?;
+    if args.svg.is_some() && args.pids.len() > 1 {
+        return Err(Failure {
+            code: USAGE,
+            message: "--svg is of one process; give one PID".to_owned(),
+        });
+    }
+    let depth = if args.picture || args.svg.is_some() {
+        Depth::Pages
+    } else {
+        Depth::Mappings
+    };
+    let (snapshots, not_read) = snapshots(args, depth)?;
     let selection = Selection {
         order: args.sort,
         kinds: args.kind.clone(),
@@ -123,6 +143,20 @@ pub(crate) fn main(args: &MapsArgs) -> Result<u8, Failure> {
         .iter()
         .map(|snapshot| ProcessMaps::new(snapshot, &selection, args.from.as_deref()));
     let report = MapsReport::new(processes.collect(), not_read);
+    for (snapshot, process) in snapshots.iter().zip(&report.processes) {
+        if let Some(path) = &args.svg {
+            let picture = drawn(snapshot, svg::COLUMNS, svg::LINES)?;
+            Place::file(path)?.deliver(svg::render(process, &picture).as_bytes())?;
+        }
+        if args.picture {
+            let screen = place.screen();
+            let cells = drawn(snapshot, picture::columns(&screen), picture::LINES)?;
+            place.deliver(picture::render(process, &cells, &screen).as_bytes())?;
+        }
+    }
+    if args.picture {
+        return Ok(code(&report.not_read));
+    }
     if args.json {
         place.deliver(&report::json::bytes(&report))?;
     } else {
@@ -134,6 +168,18 @@ pub(crate) fn main(args: &MapsArgs) -> Result<u8, Failure> {
         place.deliver(text::render(&report, names, &place.screen()).as_bytes())?;
     }
     Ok(code(&report.not_read))
+}
+
+/// The pages of a snapshot.
+fn drawn(snapshot: &Snapshot, columns: u64, lines: usize) -> Result<Picture, Failure> {
+    let runs = snapshot.pages.as_ref().map_err(|why| {
+        let what = format_args!("the pages of process {}", snapshot.head.pid);
+        Failure::own(
+            what,
+            format_args!("n/a ({why}); `neap snap --pages` keeps those of a snapshot"),
+        )
+    })?;
+    Ok(Picture::new(snapshot, runs, columns, lines))
 }
 
 /// Says on stderr which could not be read.

@@ -14,5 +14,6 @@ pub(crate) mod format;
 pub(crate) mod groups;
 pub(crate) mod heap;
 
+pub(crate) mod picture;
 pub(crate) mod snapshot;
 pub(crate) mod sums;

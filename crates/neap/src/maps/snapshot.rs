@@ -77,6 +77,7 @@ pub(crate) struct Snapshot {
     pub(crate) space: Space,
     pub(crate) kernel: KernelSums,
     pub(crate) heap: Result<Heap, String>,
+    pub(crate) pages: Result<Vec<PageRun>, String>,
 }
 
 /// Why there is no snapshot of a process.
@@ -200,6 +201,7 @@ impl Snapshot {
             kernel: KernelSums::new(&raw),
             head: raw.head,
             heap: raw.heap,
+            pages: raw.pages,
         }
     }
 }

@@ -371,3 +371,49 @@ fn without_privilege_ones_own_processes_are_read_and_no_others() {
         stderr(&output)
     );
 }
+
+#[test]
+fn the_pages_of_a_process_are_drawn_with_letters_and_as_a_file() {
+    const TEST: &str = "the_pages_of_a_process_are_drawn_with_letters_and_as_a_file";
+    let Some(strange) = Stopped::strange(TEST, 0) else {
+        return;
+    };
+    let (folder, pid) = (folder(), strange.pid().to_string());
+    // Who looks for a heap reads the start of what may be a library: a private map of /dev/zero gets a zero page.
+    assert_eq!(maps(&[&pid]).status.code(), Some(0));
+    let output = neap_in(folder.path(), &["maps", &pid, "--picture", "--svg", "a.svg"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = text(&output);
+    for part in [
+        "of free addresses",
+        "[stack]",
+        "in memory, of no file",
+        "mapped, not there",
+        "the zero page",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.lines().count() < 60 && said.chars().all(|c| c == '\n' || !c.is_control()));
+    let svg = fs::read_to_string(folder.path().join("a.svg")).unwrap();
+    assert!(
+        svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n") && svg.contains("prefers-color-scheme")
+    );
+    assert!(!svg.contains("href") && !svg.contains("<script") && !svg.contains('\u{1b}'));
+    let kept = neap_in(folder.path(), &["snap", &pid, "--pages", "-o", "a.snap"]);
+    assert_eq!(kept.status.code(), Some(0), "{}", stderr(&kept));
+    let again = text(&neap_in(
+        folder.path(),
+        &["maps", "--from", "a.snap", "--picture"],
+    ));
+    let cells = |text: &str| text.split_once('\n').unwrap().1.to_owned();
+    assert_eq!(cells(&again), cells(&said));
+    recorded(folder.path(), "b.snap", "2026-03-01T12:00:00.000Z", 0);
+    let without = neap_in(folder.path(), &["maps", "--from", "b.snap", "--picture"]);
+    assert_eq!(without.status.code(), Some(125));
+    assert!(
+        stderr(&without).contains("neap snap --pages"),
+        "{}",
+        stderr(&without)
+    );
+    assert_eq!(maps(&["--svg", "x.svg", &pid, &pid]).status.code(), Some(2));
+}

@@ -5,6 +5,8 @@
 //! kernel's own sums. docs/maps.md explains every column and every kind.
 
 pub(crate) mod difference;
+pub(crate) mod picture;
+pub(crate) mod svg;
 pub(crate) mod text;
 
 mod rows;
