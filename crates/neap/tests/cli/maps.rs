@@ -417,3 +417,65 @@ fn the_pages_of_a_process_are_drawn_with_letters_and_as_a_file() {
     );
     assert_eq!(maps(&["--svg", "x.svg", &pid, &pid]).status.code(), Some(2));
 }
+
+#[test]
+fn the_heap_of_libneap_is_named_and_its_figures_are_the_programs() {
+    const TEST: &str = "the_heap_of_libneap_is_named_and_its_figures_are_the_programs";
+    const PROGRAM: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(void) {
+    for (int i = 0; i < 1000; i++) memset(malloc(10000), 1, 10000);
+    memset(malloc(40 << 20), 1, 40 << 20);
+    puts("ready");
+    fflush(stdout);
+    sleep(60);
+    return 0;
+}
+"#;
+    let Some(library) = crate::support::library(TEST) else {
+        return;
+    };
+    let folder = folder();
+    let Some(program) = crate::support::compile(TEST, &folder, "heap", PROGRAM, &["-O0"]) else {
+        return;
+    };
+    let child = Stopped::command(Command::new(program).env("LD_PRELOAD", library));
+    let report = json(&maps(&["--json", &child.pid().to_string()]));
+    assert_reasons_lead_to_nulls(&report);
+    let process = &report["processes"][0];
+    let heap = &process["heap"];
+    if heap.is_null() {
+        return skip(TEST, &report["not_available"]["processes[0].heap"].to_string());
+    }
+    let live = heap["live_bytes"].as_u64().unwrap();
+    assert!((50 << 20..60 << 20).contains(&live), "{heap}");
+    let roles: Vec<&str> = heap["regions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(roles, ["window", "records", "direct"]);
+    let kind = process["kinds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|kind| kind["kind"] == "neap")
+        .unwrap();
+    let regions: u64 = heap["regions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["rss_bytes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(kind["rss_bytes"].as_u64(), Some(regions));
+    assert!(
+        process["verdict"]
+            .as_str()
+            .unwrap()
+            .contains("the heap of libneap.so")
+    );
+}
