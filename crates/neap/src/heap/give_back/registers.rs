@@ -9,7 +9,7 @@
 use libc::user_regs_struct;
 use neap_abi::anatomy::stub;
 
-use super::calls::Blocked;
+use super::calls::{Blocked, may_be_repeated};
 
 /// What a program may keep below its stack pointer (x86_64's red zone).
 const RED_ZONE: u64 = 128;
@@ -58,10 +58,11 @@ impl Registers {
 
     /// What the thread goes on with. A call that the stop has made fail with EINTR, and that changed nothing, is
     /// made again: nobody sent a signal.
-    pub(super) fn resumed(&self, blocked: Option<&Blocked>) -> Registers {
+    pub(super) fn resumed(&self, _: Option<&Blocked>) -> Registers {
         let mut next = *self;
         let answer = self.0.rax.cast_signed();
-        if answer == EINTR && blocked.is_some_and(|call| call.may_be_repeated(self.0.orig_rax)) {
+        // By its number, not by what the thread was seen to wait in: that may be another call by now.
+        if answer == EINTR && may_be_repeated(self.0.orig_rax) {
             next.0.rax = self.0.orig_rax;
             next.0.rip -= 2;
             next.0.orig_rax = u64::MAX;
@@ -159,7 +160,7 @@ impl Registers {
         if let Some(call) = blocked
             && call.pc == self.0.pc
             && self.0.regs[0].cast_signed() == EINTR
-            && call.may_be_repeated(call.number)
+            && may_be_repeated(call.number)
         {
             next.0.regs[0] = call.first_argument;
             next.0.pc -= 4;

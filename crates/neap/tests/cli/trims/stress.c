@@ -64,7 +64,13 @@ static void rests(uint64_t *state) {
     switch (next(state) % 5) {
     case 0: CHECK(nanosleep(&time, NULL) == 0); break;
     case 1: CHECK(poll(NULL, 0, 2) == 0); break;
-    case 2: CHECK(epoll_wait(epoll, &got, 1, 2) == 0); break;
+    case 2: {
+        /* Fails with EINTR, as after any stop, when neap is killed in the moment of it: errno is put back. */
+        int ready = epoll_wait(epoll, &got, 1, 2);
+        CHECK(ready == 0 || (ready == -1 && errno == EINTR));
+        errno = 77;
+        break;
+    }
     case 3: CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL) == 0); break;
     default: CHECK(select(0, NULL, NULL, NULL, &(struct timeval){0, 1500}) == 0); break;
     }
