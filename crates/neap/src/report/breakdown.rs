@@ -1,10 +1,10 @@
 //! Where the resident memory is: parts that add up to the kernel's figure, the rest printed.
 //!
-//! The kernel's figure is the second number of `/proc/PID/statm`, read just before the rest. The parts are the
-//! Rss lines of smaps by the kind of their mapping. In mappings that hold pages of the heap (libneap.so's, or the
-//! break), the heap's resident pages are split by what its records say of each page, and what else is resident
-//! there is other anonymous memory. The residual is the figure less all parts: what changed while it was read.
-//! It is never spread over other parts.
+//! The kernel's figure is the second number of `/proc/PID/statm`, read just before the rest. The parts are
+//! the Rss lines of smaps by the kind of their mapping. In mappings that hold pages of the heap
+//! (libneap.so's, or the break), the heap's resident pages are split by what its records say of each page,
+//! and what else is resident there is other anonymous memory. The residual is the figure less all parts: what
+//! changed while it was read. It is never spread over other parts.
 
 use neap_proc::model::{Kind, Space};
 use neap_proc::parse::SmapsField;
@@ -394,7 +394,9 @@ mod tests {
 
     #[test]
     fn parts_and_residual_are_the_kernels_figure() {
-        let text = b"1000-3000 rw-p 0 0:0 0\nRss: 8 kB\n3000-4000 rw-s 0 0:1 5 /memfd:x\nRss: 4 kB\n4000-5000 rw-p 0 0:0 0 [stack]\nRss: 4 kB\n5000-9000 rw-p 0 0:0 0 [anon:neap heap]\nRss: 12 kB\n";
+        let text = b"1000-3000 rw-p 0 0:0 0\nRss: 8 kB\n3000-4000 rw-s 0 0:1 5 /memfd:x\nRss: 4 \
+         kB\n4000-5000 rw-p 0 0:0 0 [stack]\nRss: 4 kB\n5000-9000 rw-p 0 0:0 0 [anon:neap heap]\nRss: 12 \
+         kB\n";
         let space = || Reading::Value(Space::new(Smaps::parse(text), &Known::default()));
         for rss_bytes in [28 << 10, 32 << 10, 20 << 10] {
             let moment = Moment {

@@ -1,12 +1,13 @@
 //! What the memory of all processes consists of at some moments: at the start, near the peak, near the end.
 //!
-//! A moment is every process's smaps, and what the records of its heap say of every page. It costs
-//! tens of milliseconds per GiB, so moments are taken when the RSS has grown by a tenth beyond the last peak or
-//! moved by an eighth, and at intervals that double up to half a second. All together they may cost 2 % of a
-//! CPU and what [`CREDIT`] says. A peak that stands still is worth all of that; from others, whose memory would
-//! change under the look, as much as the next peak may need is kept back. Kept are three: the first of the program that the command became (exec(2) starts anew), the one nearest to the
-//! peak, and the newest. No process is stopped: mappings may change while they are read, and the sums say by
-//! how much they differ from what the kernel counted just before.
+//! A moment is every process's smaps, and what the records of its heap say of every page. It costs tens of
+//! milliseconds per GiB, so moments are taken when the RSS has grown by a tenth beyond the last peak or moved
+//! by an eighth, and at intervals that double up to half a second. All together they may cost 2 % of a CPU
+//! and what [`CREDIT`] says. A peak that stands still is worth all of that; from others, whose memory would
+//! change under the look, as much as the next peak may need is kept back. Kept are three: the first of the
+//! program that the command became (exec(2) starts anew), the one nearest to the peak, and the newest. No
+//! process is stopped: mappings may change while they are read, and the sums say by how much they differ from
+//! what the kernel counted just before.
 
 use std::fs;
 use std::rc::Rc;
@@ -121,7 +122,8 @@ impl Moments {
         let cost_ns = nanos(self.last_cost);
         let grown = rss_bytes > peak.saturating_add(peak / 10);
         let moved = rss_bytes.abs_diff(last) > peak / 8;
-        // Looks of this cost that there has to be time for afterwards, and how much of the credit may be used.
+        // Looks of this cost that there has to be time for afterwards, and how much of the credit may be
+        // used.
         let (kept_back, credit) = match (stands_still, grown) {
             (true, true) => (0, CREDIT),
             (false, true) => (3, CREDIT / 2),
@@ -130,7 +132,8 @@ impl Moments {
         };
         let room_ns = (nanos(credit) + now_ns / COST_DIVISOR).saturating_sub(nanos(self.cost));
         let wanted = grown || moved || now_ns >= self.due_ns;
-        // A look at more than the last one may cost more than there is room for, and the next ones wait for it.
+        // A look at more than the last one may cost more than there is room for, and the next ones wait for
+        // it.
         wanted && room_ns >= cost_ns.saturating_mul(1 + kept_back)
     }
 
@@ -289,7 +292,8 @@ mod tests {
         tree.read(2);
         assert!(moments.is_due(&tree, &board, 2));
         moments.take(&tree, &board, 2);
-        // Its part of the credit is used up by 4 ms: 2 % of the time have to make up for it, and for one kept back.
+        // Its part of the credit is used up by 4 ms: 2 % of the time have to make up for it, and for one
+        // kept back.
         let cost = CREDIT / 4 + Duration::from_millis(4);
         moments.account(2, cost);
         let room = |looks: u64| 50 * (nanos(cost) * looks + 4_000_000);

@@ -1,5 +1,5 @@
-//! A browser without a screen: opens a page, lets a script use it as a reader does, and returns what the script
-//! saw.
+//! A browser without a screen: opens a page, lets a script use it as a reader does, and returns what the
+//! script saw.
 
 use std::fs;
 use std::process::Command;

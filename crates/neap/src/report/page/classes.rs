@@ -29,8 +29,10 @@ struct Class {
 pub(super) fn put(html: &mut String, report: &Report, outcome: &Outcome) {
     section(html, "classes", "Size classes");
     html.push_str(
-        "<p>A request is served by the smallest class that holds it. libneap.so does not record what was asked \
-         for: <i>rounding at most</i> is what the blocks would waste if each request were one byte too large for \
+        "<p>A request is served by the smallest class that holds it. libneap.so does not record what was \
+         asked \
+         for: <i>rounding at most</i> is what the blocks would waste if each request were one byte too \
+         large for \
          the class below; where sizes are spread evenly it is about half of that.</p>\n",
     );
     let moments = outcome.moments.as_ref();
@@ -50,7 +52,8 @@ pub(super) fn put(html: &mut String, report: &Report, outcome: &Outcome) {
             if index == 0 { "" } else { " hidden" }
         );
         let caption = format!(
-            "Near the {}, {} after the start, of all processes; blocks ready in caches of threads count as live.",
+            "Near the {}, {} after the start, of all processes; blocks ready in caches of threads count as \
+             live.",
             when.word(),
             unit::time(moment.at_ns)
         );

@@ -127,15 +127,19 @@ impl Curves {
             return;
         }
         html.push_str(
-            "<p class=\"hint dim\" hidden>Drag to zoom, double-click to see all again. With the keyboard: tab to a \
-             chart, arrows move the cursor, + and − zoom, 0 shows all. A name switches its line off and on.</p>\n",
+            "<p class=\"hint dim\" hidden>Drag to zoom, double-click to see all again. With the keyboard: \
+             tab to a \
+             chart, arrows move the cursor, + and − zoom, 0 shows all. A name switches its line off and \
+             on.</p>\n",
         );
         for chart in &self.charts {
             let _ = write!(
                 html,
                 "<figure class=\"chart\" id=\"chart-{0}\" data-chart=\"{0}\" hidden>\n<figcaption><b>{1}</b>\
-                 <span class=\"legend\"></span></figcaption>\n<div class=\"plot\" tabindex=\"0\" role=\"application\" \
-                 aria-roledescription=\"chart\" aria-label=\"{1} over time: {2}. Arrows read values.\"></div>\n\
+                 <span class=\"legend\"></span></figcaption>\n<div class=\"plot\" tabindex=\"0\" \
+                 role=\"application\" \
+                 aria-roledescription=\"chart\" aria-label=\"{1} over time: {2}. Arrows read \
+                 values.\"></div>\n\
                  <p class=\"sr\" aria-live=\"polite\"></p>\n</figure>\n",
                 chart.id,
                 chart.title,
@@ -208,7 +212,8 @@ fn per_second(work: u64, span_ns: u64) -> Option<u64> {
 fn table(html: &mut String, points: &[Point], report: &Report) {
     let _ = write!(
         html,
-        "<details>\n<summary>The curves as a table</summary>\n<div class=\"wide\"><table>\n<caption>{} rows of {} \
+        "<details>\n<summary>The curves as a table</summary>\n<div class=\"wide\"><table>\n<caption>{} \
+         rows of {} \
          readings: sizes are the greatest of a row, faults and calls its mean rates.</caption>\n<thead><tr>",
         points.len(),
         unit::count(report.rss.readings)

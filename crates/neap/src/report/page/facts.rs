@@ -140,8 +140,10 @@ fn measured(html: &mut String, report: &Report, outcome: &Outcome) {
     section(html, "measured", "How it was measured");
     let _ = writeln!(
         html,
-        "<p>Sizes are in bytes, with binary prefixes: 1 KiB is 1024 bytes. {} readings were taken, {} apart or more, and no \
-         process was stopped. A point of the series stands for {}, and neighbours are merged until the curves have \
+        "<p>Sizes are in bytes, with binary prefixes: 1 KiB is 1024 bytes. {} readings were taken, {} \
+         apart or more, and no \
+         process was stopped. A point of the series stands for {}, and neighbours are merged until the \
+         curves have \
          at most {}.</p>",
         unit::count(report.rss.readings),
         unit::time(report.series.interval_ns),
@@ -152,7 +154,8 @@ fn measured(html: &mut String, report: &Report, outcome: &Outcome) {
         super::curves::POINTS_MAX
     );
     html.push_str(
-        "<div class=\"wide\"><table class=\"sources\">\n<thead><tr><th scope=\"col\">Number</th><th scope=\"col\">Unit</th>\
+        "<div class=\"wide\"><table class=\"sources\">\n<thead><tr><th scope=\"col\">Number</th><th \
+         scope=\"col\">Unit</th>\
          <th scope=\"col\">Source</th></tr></thead>\n<tbody>\n",
     );
     let pss = format!(
@@ -201,7 +204,8 @@ fn sources<'a>(pss: &'a str, moments: &'a str) -> [(&'static str, &'static str, 
         (
             "Live, held, dirt, memory calls",
             "bytes, calls",
-            "libneap.so's counters on the board; live blocks are counted by a walk, at slow paths and at exit",
+            "libneap.so's counters on the board; live blocks are counted by a walk, at slow paths and at \
+             exit",
         ),
         (
             "Faults over time",

@@ -23,7 +23,8 @@ pub(super) fn put(html: &mut String, report: &Report, circumstances: &Circumstan
     let good = report.exit.neap_code == 0 && !report.rss.limit_passed;
     let _ = write!(
         html,
-        "<header>\n<div class=\"top\"><h1>neap run</h1>\n<button type=\"button\" id=\"theme\" hidden>Dark</button></div>\n\
+        "<header>\n<div class=\"top\"><h1>neap run</h1>\n<button type=\"button\" id=\"theme\" \
+         hidden>Dark</button></div>\n\
          <p class=\"command\"><code>{}</code></p>\n<p class=\"verdict {}\">{}</p>\n\
          <p class=\"dim\">{}, neap {}</p>\n</header>\n",
         escape(&report.command.join(" ")),

@@ -1,7 +1,7 @@
 //! The heap page by page: what the script draws, and its sums as a table.
 //!
-//! A map is a list of cells in the order of addresses, side by side ones that are alike in one run. A cell is a
-//! page, or where that would be too much data 2, 4, 8 ... pages, with live bytes rounded as far as needed:
+//! A map is a list of cells in the order of addresses, side by side ones that are alike in one run. A cell is
+//! a page, or where that would be too much data 2, 4, 8 ... pages, with live bytes rounded as far as needed:
 //! the first step that stays within [`CELLS_MAX`] and the bytes that a map may take. So a heap of any size is
 //! drawn, and small ones to the byte.
 
@@ -69,7 +69,8 @@ struct Stretch {
     runs: Vec<u64>,
 }
 
-/// What a cell looks like: use, bytes of a block, live bytes of a page, pages of 100 in memory (255: not told).
+/// What a cell looks like: use, bytes of a block, live bytes of a page, pages of 100 in memory (255: not
+/// told).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 struct Cell(u8, u32, u64, u8);
 
@@ -166,7 +167,8 @@ impl Heaps {
             }
         }
         html.push_str(
-            "</select></label>\n</form>\n<p class=\"none dim\" data-none=\"heap\" hidden>That process had no heap at \
+            "</select></label>\n</form>\n<p class=\"none dim\" data-none=\"heap\" hidden>That process had \
+             no heap at \
              that moment.</p>\n",
         );
     }
@@ -282,8 +284,10 @@ impl Map {
         let _ = write!(
             html,
             "<div data-panel=\"heap\" data-when=\"{0}\" data-who=\"{1}\"{hidden}>\n\
-             <figure class=\"heap\" data-map=\"{0}-{1}\" hidden>\n<div class=\"cells\" tabindex=\"0\" role=\"application\" \
-             aria-roledescription=\"map\" aria-label=\"The heap of process {1} page by page. Arrows read pages; the sums \
+             <figure class=\"heap\" data-map=\"{0}-{1}\" hidden>\n<div class=\"cells\" tabindex=\"0\" \
+             role=\"application\" \
+             aria-roledescription=\"map\" aria-label=\"The heap of process {1} page by page. Arrows read \
+             pages; the sums \
              are in the table below.\"><canvas></canvas><i class=\"cursor\" hidden></i></div>\n\
              <p class=\"read\" aria-live=\"polite\">&nbsp;</p>\n</figure>\n",
             self.when.word(),
@@ -301,7 +305,8 @@ impl Map {
             match self.left_out {
                 0 => ", low addresses first; each stretch of addresses begins a row.".to_owned(),
                 left_out => format!(
-                    ", low addresses first; each stretch of addresses begins a row, {left_out} small ones are left out."
+                    ", low addresses first; each stretch of addresses begins a row, {left_out} small ones \
+                     are left out."
                 ),
             }
         );
@@ -310,8 +315,10 @@ impl Map {
         }
         let _ = write!(
             html,
-            "<div class=\"wide\"><table>\n<caption>{} after the start, {}.</caption>\n<thead><tr><th scope=\"col\">Pages</th>\
-             <th scope=\"col\">Addresses</th><th scope=\"col\">In memory</th><th scope=\"col\">Live bytes</th>\
+            "<div class=\"wide\"><table>\n<caption>{} after the start, {}.</caption>\n<thead><tr><th \
+             scope=\"col\">Pages</th>\
+             <th scope=\"col\">Addresses</th><th scope=\"col\">In memory</th><th scope=\"col\">Live \
+             bytes</th>\
              <th scope=\"col\">Live of what is in memory</th></tr></thead>\n<tbody>\n",
             unit::time(self.at_ns),
             escape(&self.name)
@@ -450,7 +457,8 @@ fn notes(survey: &Survey) -> Vec<String> {
     let mut notes = Vec::new();
     if survey.moving > 0 {
         notes.push(format!(
-            "{} of {} slabs changed while they were looked at: their live bytes are spread evenly over their pages.",
+            "{} of {} slabs changed while they were looked at: their live bytes are spread evenly over \
+             their pages.",
             unit::count(survey.moving),
             unit::count(survey.slabs)
         ));

@@ -2,10 +2,10 @@
 //! own policy forbids the browser to load anything.
 //!
 //! Every figure is in the text: without scripts, in print and for a screen reader there are tables. Scripts
-//! draw curves ([`curves`]) and the heap's pages ([`heap`]), sort tables and choose what is shown. What goes to
-//! them is JSON in which no markup can begin. The file stays below a few hundred KiB however long the run and
-//! however large the heap: curves are reduced to [`curves::POINTS_MAX`] points, pages to [`heap::CELLS_MAX`]
-//! cells, tables to their largest rows, with a word on what is left out.
+//! draw curves ([`curves`]) and the heap's pages ([`heap`]), sort tables and choose what is shown. What goes
+//! to them is JSON in which no markup can begin. The file stays below a few hundred KiB however long the run
+//! and however large the heap: curves are reduced to [`curves::POINTS_MAX`] points, pages to
+//! [`heap::CELLS_MAX`] cells, tables to their largest rows, with a word on what is left out.
 
 mod classes;
 mod curves;
@@ -74,7 +74,8 @@ pub(crate) fn bytes(report: &Report, outcome: &Outcome, circumstances: &Circumst
     };
     let _ = write!(
         html,
-        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n/*\nuPlot:\n{UPLOT_LICENSE}\n*/\n\
+        "<script type=\"application/json\" \
+         id=\"data\">{}</script>\n<script>\n/*\nuPlot:\n{UPLOT_LICENSE}\n*/\n\
          {UPLOT}\n</script>\n",
         json(&data)
     );

@@ -38,7 +38,8 @@ pub(super) fn put(html: &mut String, outcome: &Outcome) {
     };
     let _ = writeln!(
         html,
-        "<p>Of process {}, {} and {} after the start. Each part of a strip is a mapping, or neighbours of one \
+        "<p>Of process {}, {} and {} after the start. Each part of a strip is a mapping, or neighbours of \
+         one \
          name; the width is the logarithm of the length, the solid part is what is resident.</p>",
         outcome.pid,
         unit::time(before_ns),
@@ -103,7 +104,8 @@ fn strip(html: &mut String, word: &str, space: &Space) {
     let rss_bytes = total.sizes.get(SmapsField::Rss).unwrap_or(0);
     let _ = writeln!(
         html,
-        "<figure class=\"space\"><figcaption><b>{word}</b> {} mappings, {} of addresses, {} resident</figcaption>\n\
+        "<figure class=\"space\"><figcaption><b>{word}</b> {} mappings, {} of addresses, {} \
+         resident</figcaption>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" \
          aria-label=\"Address space {word}, low addresses first; the same is in the tables below\">",
         unit::count(total.mappings),

@@ -69,7 +69,10 @@ fn choose(html: &mut String, moments: &[MomentRow]) {
             );
         }
     }
-    html.push_str("</select></label>\n</form>\n<p class=\"none dim\" data-none=\"fall\" hidden>That process was not there at that moment.</p>\n");
+    html.push_str(
+        "</select></label>\n</form>\n<p class=\"none dim\" data-none=\"fall\" hidden>That \
+     process was not there at that moment.</p>\n",
+    );
 }
 
 fn title(when: When) -> &'static str {
@@ -102,7 +105,8 @@ fn table(html: &mut String, moment: &MomentRow, who: &str, name: &str, breakdown
     for share in &breakdown.parts {
         let _ = write!(
             html,
-            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><i class=\"key {0}\"></i>{1}<small>{2}</small></th>",
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><i class=\"key \
+             {0}\"></i>{1}<small>{2}</small></th>",
             share.part.word(),
             share.part.name(),
             escape(share.part.meaning())
@@ -117,12 +121,14 @@ fn table(html: &mut String, moment: &MomentRow, who: &str, name: &str, breakdown
         ("", offset)
     };
     html.push_str(
-        "<tr role=\"row\" class=\"residual\"><th role=\"rowheader\" scope=\"row\"><i class=\"key residual\"></i>residual\
+        "<tr role=\"row\" class=\"residual\"><th role=\"rowheader\" scope=\"row\"><i class=\"key \
+         residual\"></i>residual\
          <small>the kernel's figure less all parts</small></th>",
     );
     cells(html, "residual", [start, residual, whole], sign);
     html.push_str(
-        "</tbody>\n<tfoot role=\"rowgroup\"><tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><i class=\"key total\"></i>RSS\
+        "</tbody>\n<tfoot role=\"rowgroup\"><tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><i \
+         class=\"key total\"></i>RSS\
          <small>by the kernel (statm)</small></th>",
     );
     cells(html, "total", [0, whole, whole], "");
@@ -135,7 +141,8 @@ fn cells(html: &mut String, class: &str, [from, len, whole]: [u64; 3], sign: &st
     let left = left.min(100.0);
     let _ = writeln!(
         html,
-        "<td role=\"cell\" class=\"track\"><span class=\"bar {class}\" style=\"left:{left:.2}%;width:{:.2}%\"></span></td>\
+        "<td role=\"cell\" class=\"track\"><span class=\"bar {class}\" \
+         style=\"left:{left:.2}%;width:{:.2}%\"></span></td>\
          <td role=\"cell\">{sign}{}</td><td role=\"cell\">{}</td></tr>",
         width.min(100.0 - left),
         unit::size(len),
