@@ -85,6 +85,9 @@ pub(crate) struct Moments {
     rss_before_bytes: u64,
     /// CPU time that the newest took.
     last_cost: Duration,
+    /// CPU time of those that had to be taken, at the start of a program: nothing is held back for it.
+    start_cost: Duration,
+    starting: bool,
 }
 
 impl Moments {
@@ -103,6 +106,8 @@ impl Moments {
             due_ns: 0,
             rss_before_bytes: 0,
             last_cost: Duration::ZERO,
+            start_cost: Duration::ZERO,
+            starting: false,
         }
     }
 
@@ -130,7 +135,8 @@ impl Moments {
             (true, false) => (1, CREDIT / 4),
             (false, false) => (5, CREDIT / 4),
         };
-        let room_ns = (nanos(credit) + now_ns / COST_DIVISOR).saturating_sub(nanos(self.cost));
+        let spent_ns = nanos(self.cost.saturating_sub(self.start_cost));
+        let room_ns = (nanos(credit) + now_ns / COST_DIVISOR).saturating_sub(spent_ns);
         let wanted = grown || moved || now_ns >= self.due_ns;
         // A look at more than the last one may cost more than there is room for, and the next ones wait for
         // it.
@@ -169,6 +175,7 @@ impl Moments {
             (self.code_bytes, self.born_ns) = (self.code_bytes(tree), now_ns);
         }
         self.taken += 1;
+        self.starting = again;
         if moment.has_hole() {
             return;
         }
@@ -189,6 +196,9 @@ impl Moments {
     pub(crate) fn account(&mut self, now_ns: u64, cost: Duration) {
         self.cost = self.cost.saturating_add(cost);
         self.last_cost = cost;
+        if self.starting {
+            self.start_cost = self.start_cost.saturating_add(cost);
+        }
         self.due_ns = now_ns.saturating_add(nanos(self.pause));
         self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
     }
@@ -295,6 +305,7 @@ mod tests {
         // Its part of the credit is used up by 4 ms: 2 % of the time have to make up for it, and for one
         // kept back.
         let cost = CREDIT / 4 + Duration::from_millis(4);
+        moments.starting = false;
         moments.account(2, cost);
         let room = |looks: u64| 50 * (nanos(cost) * looks + 4_000_000);
         assert!(!moments.is_due(&tree, &board, room(2) - 50));
