@@ -16,14 +16,15 @@ const EXAMPLES: &str = "\
 Examples:
   neap run -- python3 burst.py           run it, then see what its memory did
   neap run --max-rss 2G -- ./service     exit code 3 when it grew past 2 GiB
+  neap run --report burst.html -- python3 burst.py
   neap compare -- python3 burst.py       the same under every allocator there is
+  neap maps PID                          what its memory is, by kind and name
   neap top                               processes by memory, live
   neap file status data/                 what of it is in memory
   neap free                              what memory is left, who holds the rest
-  neap doctor                            what is missing on this machine
-  neap maps PID                          what its memory is, by kind and name
-  neap lab                               the kernel's memory calls, one by one
   neap export                            OpenMetrics for Prometheus, at 127.0.0.1:6327
+  neap lab                               the kernel's memory calls, one by one
+  neap doctor                            what is missing on this machine
   neap run --help                        every option, every exit code";
 
 #[derive(Debug, Subcommand)]
@@ -34,24 +35,6 @@ pub(crate) enum Verb {
     #[command(about = cmd::compare::ABOUT, long_about = cmd::compare::LONG_ABOUT,
               after_help = cmd::compare::EXAMPLES, after_long_help = cmd::compare::AFTER_LONG_HELP)]
     Compare(cmd::compare::CompareArgs),
-    #[command(about = cmd::doctor::ABOUT, long_about = cmd::doctor::LONG_ABOUT,
-              after_help = cmd::doctor::EXAMPLES, after_long_help = cmd::doctor::AFTER_LONG_HELP)]
-    Doctor(cmd::doctor::DoctorArgs),
-    #[command(about = cmd::file::ABOUT, long_about = cmd::file::LONG_ABOUT, after_help = cmd::file::EXAMPLES,
-              after_long_help = cmd::file::AFTER_LONG_HELP)]
-    File(cmd::file::FileArgs),
-    #[command(about = cmd::free::ABOUT, long_about = cmd::free::LONG_ABOUT, after_help = cmd::free::EXAMPLES,
-              after_long_help = cmd::free::AFTER_LONG_HELP)]
-    Free(cmd::free::FreeArgs),
-    #[command(about = cmd::lab::ABOUT, long_about = cmd::lab::LONG_ABOUT,
-              after_help = cmd::lab::EXAMPLES, after_long_help = cmd::lab::AFTER_LONG_HELP)]
-    Lab(cmd::lab::LabArgs),
-    #[command(about = cmd::export::ABOUT, long_about = cmd::export::LONG_ABOUT,
-              after_help = cmd::export::EXAMPLES, after_long_help = cmd::export::AFTER_LONG_HELP)]
-    Export(cmd::export::ExportArgs),
-    #[command(about = cmd::top::ABOUT, long_about = cmd::top::LONG_ABOUT,
-              after_help = cmd::top::EXAMPLES, after_long_help = cmd::top::AFTER_LONG_HELP)]
-    Top(cmd::top::TopArgs),
     #[command(about = cmd::trim::ABOUT, long_about = cmd::trim::LONG_ABOUT,
               after_help = cmd::trim::EXAMPLES, after_long_help = cmd::trim::AFTER_LONG_HELP)]
     Trim(cmd::trim::TrimArgs),
@@ -64,6 +47,24 @@ pub(crate) enum Verb {
     #[command(about = cmd::diff::ABOUT, long_about = cmd::diff::LONG_ABOUT,
               after_help = cmd::diff::EXAMPLES, after_long_help = cmd::diff::AFTER_LONG_HELP)]
     Diff(cmd::diff::DiffArgs),
+    #[command(about = cmd::top::ABOUT, long_about = cmd::top::LONG_ABOUT,
+              after_help = cmd::top::EXAMPLES, after_long_help = cmd::top::AFTER_LONG_HELP)]
+    Top(cmd::top::TopArgs),
+    #[command(about = cmd::file::ABOUT, long_about = cmd::file::LONG_ABOUT, after_help = cmd::file::EXAMPLES,
+              after_long_help = cmd::file::AFTER_LONG_HELP)]
+    File(cmd::file::FileArgs),
+    #[command(about = cmd::free::ABOUT, long_about = cmd::free::LONG_ABOUT, after_help = cmd::free::EXAMPLES,
+              after_long_help = cmd::free::AFTER_LONG_HELP)]
+    Free(cmd::free::FreeArgs),
+    #[command(about = cmd::export::ABOUT, long_about = cmd::export::LONG_ABOUT,
+              after_help = cmd::export::EXAMPLES, after_long_help = cmd::export::AFTER_LONG_HELP)]
+    Export(cmd::export::ExportArgs),
+    #[command(about = cmd::lab::ABOUT, long_about = cmd::lab::LONG_ABOUT,
+              after_help = cmd::lab::EXAMPLES, after_long_help = cmd::lab::AFTER_LONG_HELP)]
+    Lab(cmd::lab::LabArgs),
+    #[command(about = cmd::doctor::ABOUT, long_about = cmd::doctor::LONG_ABOUT,
+              after_help = cmd::doctor::EXAMPLES, after_long_help = cmd::doctor::AFTER_LONG_HELP)]
+    Doctor(cmd::doctor::DoctorArgs),
     #[command(about = cmd::completions::ABOUT, after_help = cmd::completions::EXAMPLES, hide = true)]
     Completions(cmd::completions::CompletionsArgs),
     #[command(about = cmd::man::ABOUT, after_help = cmd::man::EXAMPLES, hide = true)]
