@@ -22,7 +22,6 @@ mod compare;
 
 mod doctor;
 
-#[allow(dead_code, reason = "each verb that looks inside uses a part")]
 mod heap;
 
 mod lab;
@@ -34,6 +33,7 @@ mod free;
 mod export;
 
 mod maps;
+
 mod top;
 
 mod report;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use neap_abi::anatomy::Field;
-use neap_abi::{Backend, ENV_BOARD, NotAPage, PAGE_BYTES, Snapshot, VERSION};
+use neap_abi::{ENV_BOARD, NotAPage, PAGE_BYTES, Snapshot, VERSION};
 use neap_proc::parse::{Mapping, Name};
 
 use super::memory::Memory;
@@ -95,17 +95,6 @@ fn is_board(mapping: &Mapping) -> bool {
     let named = matches!(&mapping.name, Name::File { path, .. } if path.contains("memfd:neap-board"));
     // Page 0 is the directory.
     named && mapping.shared && mapping.offset != 0
-}
-
-impl Inside {
-    /// Where the heap gets its memory.
-    pub(crate) fn backend(&self) -> Option<Backend> {
-        let (memory, layout) = (self.memory().ok()?, self.layout().ok()??);
-        Some(match layout.half(memory, Field::Backend)? {
-            1 => Backend::Brk,
-            _ => Backend::Mmap,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -93,9 +93,11 @@ impl Inside {
     }
 }
 
-/// Whether the mapping may begin an ELF image.
+/// Whether the mapping may begin an ELF image. A device never does, and looking at /dev/zero would put a page there.
 fn is_first(mapping: &Mapping) -> bool {
-    mapping.offset == 0 && mapping.inode != 0 && mapping.read && !mapping.shared && path(mapping).is_some()
+    let is_image = |path: &str| !path.starts_with("/dev/");
+    let private = mapping.read && !mapping.shared;
+    mapping.offset == 0 && mapping.inode != 0 && private && path(mapping).is_some_and(is_image)
 }
 
 fn path(mapping: &Mapping) -> Option<&str> {

@@ -41,15 +41,13 @@ mod tests;
 
 use std::fmt;
 
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use give_back::{GaveBack, Measure, ThreadEnd, give_back};
+#[cfg(test)]
+pub(crate) use give_back::ThreadEnd;
+pub(crate) use give_back::{GaveBack, Measure, give_back};
 pub(crate) use locate::Inside;
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use pages::{PageRun, Use};
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use spans::{HeapSpan, Role};
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use survey::{ClassUse, Survey};
+pub(crate) use survey::Survey;
 
 /// Why a heap cannot be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

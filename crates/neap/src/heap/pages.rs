@@ -36,21 +36,6 @@ pub(crate) enum Use {
     Records,
 }
 
-impl Use {
-    /// One word.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Use::Slab { .. } => "slab",
-            Use::Run => "run",
-            Use::Extent => "extent",
-            Use::Direct => "direct",
-            Use::Dirt => "dirt",
-            Use::GivenBack => "given back",
-            Use::Records => "records",
-        }
-    }
-}
-
 /// Runs of pages under construction.
 #[derive(Debug, Default)]
 pub(super) struct Pages(Vec<PageRun>);

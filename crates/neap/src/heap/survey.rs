@@ -7,7 +7,7 @@ use neap_abi::anatomy::{CONFINED, DIRECT_SLOTS, DIRECT_WAITING, Field};
 
 use super::caches;
 use super::layout::Layout;
-use super::memory::Memory;
+use super::memory::{Memory, PAGE};
 use super::pages::{PageRun, Use};
 use super::spans::{BATCH, Role, pairs, spans};
 use super::walk::Walk;
@@ -68,6 +68,17 @@ impl Inside {
         let Some(layout) = self.layout()? else {
             return Ok(Survey::default());
         };
+        // Without pagemap nobody knows what was never touched, and reading all would touch it.
+        if let Some(window) = layout.window(memory)
+            && memory.presence(window.base..window.base + PAGE).is_none()
+        {
+            return Err(match self.proc.statm(self.pid).value() {
+                Some(_) => Why::Denied(
+                    "its /proc/PID/pagemap is closed: run neap as the same user, or as root".to_owned(),
+                ),
+                None => Why::Gone,
+            });
+        }
         let survey = survey(memory, &layout);
         match self.proc.statm(self.pid).value() {
             Some(_) => Ok(survey),
