@@ -116,10 +116,15 @@ fn an_interrupted_run_leaves_no_setting_changed() {
     let Some(_machine) = machine("an_interrupted_run_leaves_no_setting_changed") else {
         return;
     };
-    let (mut child, before) = started();
-    kill_process_group(pid(&child), Signal::INT).unwrap();
-    assert!(!child.wait().unwrap().success());
-    assert_restored(&before);
+    // On a busy machine the experiment may be over before the signal comes: then it is tried again.
+    let interrupted = (0..10).any(|_| {
+        let (mut child, before) = started();
+        kill_process_group(pid(&child), Signal::INT).unwrap();
+        let ended_well = child.wait().unwrap().success();
+        assert_restored(&before);
+        !ended_well
+    });
+    assert!(interrupted, "a run that was interrupted says that all is well");
 }
 
 #[test]

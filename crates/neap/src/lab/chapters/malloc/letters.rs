@@ -99,8 +99,30 @@ fn reckoned(mut top: Top, c: C) -> [isize; 8] {
     risen
 }
 
+/// Holes that the start of the program may have left at most.
+const HOLES: usize = 64;
+
+/// Takes every hole in which A has room, so that the letters come from the top. What comes from there goes
+/// back to it.
+fn fill_holes() -> Result<[Option<Block>; HOLES], Stop> {
+    let mut held = [const { None }; HOLES];
+    for place in &mut held {
+        let before = Top::now().free;
+        let block = Block::get(A)?;
+        if Top::now().free != before {
+            break;
+        }
+        *place = Some(block);
+    }
+    Ok(held)
+}
+
 fn letters(hand: &mut Hand, c: C) -> Result<(), Stop> {
     let malloc = hand.malloc()?;
+    let _held = match malloc {
+        Malloc::Glibc => fill_holes()?,
+        Malloc::Neap => [const { None }; HOLES],
+    };
     trim(0);
     let start = program_break();
     let top = Top::now();

@@ -178,7 +178,7 @@ pub(super) const HOLES: Experiment = Experiment {
 const BLOCKS: usize = 64;
 const EACH: usize = 100 * KIB;
 
-/// kB in memory and of addresses, and the break's rise: with all blocks, with half freed, and trimmed.
+/// kB in memory (not of files: code that runs for the first time adds to those) and of addresses, and the break's rise: with all blocks, with half freed, and trimmed.
 struct Course {
     rss_kb: [u64; 3],
     size_kb: [u64; 3],
@@ -204,7 +204,7 @@ fn course(hand: &mut Hand, of: &str) -> Result<Course, Stop> {
     drop(blocks);
     let all = [full, holes, trimmed];
     Ok(Course {
-        rss_kb: all.map(|seen| seen.rss_kb()),
+        rss_kb: all.map(|seen| seen.rss_anon_kb()),
         size_kb: all.map(|seen| seen.size_kb()),
         risen: moved,
     })
