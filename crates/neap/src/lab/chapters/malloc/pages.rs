@@ -178,7 +178,8 @@ pub(super) const HOLES: Experiment = Experiment {
 const BLOCKS: usize = 64;
 const EACH: usize = 100 * KIB;
 
-/// kB in memory (not of files: code that runs for the first time adds to those) and of addresses, and the break's rise: with all blocks, with half freed, and trimmed.
+/// kB in memory (not of files: code that runs for the first time adds to those) and of addresses, and the
+/// break's rise: with all blocks, with half freed, and trimmed.
 struct Course {
     rss_kb: [u64; 3],
     size_kb: [u64; 3],
