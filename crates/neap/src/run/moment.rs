@@ -3,11 +3,11 @@
 //! A moment is every process's smaps, and what the records of its heap say of every page. It costs tens of
 //! milliseconds per GiB, so moments are taken when the RSS has grown by a tenth beyond the last peak or moved
 //! by an eighth, and at intervals that double up to half a second. All together they may cost 2 % of a CPU
-//! and what [`CREDIT`] says. A peak that stands still is worth all of that; from others, whose memory would
-//! change under the look, as much as the next peak may need is kept back. Kept are three: the first of the
-//! program that the command became (exec(2) starts anew), the one nearest to the peak, and the newest. No
-//! process is stopped: mappings may change while they are read, and the sums say by how much they differ from
-//! what the kernel counted just before.
+//! and what [`CREDIT`] says. A peak that stands still, and what stays when most of it has gone, is worth all
+//! of that; from others, whose memory would change under the look, as much as the next peak may need is kept
+//! back. Kept are three: the first of the program that the command became (exec(2) starts anew), the one
+//! nearest to the peak, and the newest. No process is stopped: mappings may change while they are read, and
+//! the sums say by how much they differ from what the kernel counted just before.
 
 use std::fs;
 use std::rc::Rc;
@@ -124,16 +124,21 @@ impl Moments {
         }
         let rss_of = |moment: &Option<Rc<Moment>>| moment.as_ref().map_or(0, |moment| moment.rss_bytes);
         let (peak, last) = (rss_of(&self.peak), rss_of(&self.last));
-        let cost_ns = nanos(self.last_cost);
+        // A look at less than the last one costs less: at the least an eighth.
+        let cost_ns = match last {
+            0 => nanos(self.last_cost),
+            last => nanos(self.last_cost) / 8 * (rss_bytes.saturating_mul(8) / last).clamp(1, 8),
+        };
+        let fallen = rss_bytes < last / 2;
         let grown = rss_bytes > peak.saturating_add(peak / 10);
         let moved = rss_bytes.abs_diff(last) > peak / 8;
         // Looks of this cost that there has to be time for afterwards, and how much of the credit may be
         // used.
-        let (kept_back, credit) = match (stands_still, grown) {
+        let (kept_back, credit) = match (stands_still, grown || fallen) {
             (true, true) => (0, CREDIT),
-            (false, true) => (3, CREDIT / 2),
+            (false, true) if grown => (3, CREDIT / 2),
             (true, false) => (1, CREDIT / 4),
-            (false, false) => (5, CREDIT / 4),
+            (false, _) => (5, CREDIT / 4),
         };
         let spent_ns = nanos(self.cost.saturating_sub(self.start_cost));
         let room_ns = (nanos(credit) + now_ns / COST_DIVISOR).saturating_sub(spent_ns);
@@ -310,6 +315,18 @@ mod tests {
         let room = |looks: u64| 50 * (nanos(cost) * looks + 4_000_000);
         assert!(!moments.is_due(&tree, &board, room(2) - 50));
         assert!(moments.is_due(&tree, &board, room(2)));
+        // What stays when most has gone is seen at once, for it costs little.
+        let last = moments.last.clone();
+        let peak = Moment {
+            rss_bytes: 1 << 40,
+            ..moment_of_nobody()
+        };
+        moments.last = Some(Rc::new(peak));
+        moments.cost = CREDIT - cost / 8;
+        assert!(moments.is_due(&tree, &board, 2));
+        moments.cost = CREDIT;
+        assert!(!moments.is_due(&tree, &board, 2));
+        moments.last = last;
         moments.last_cost = Duration::ZERO;
         moments.cost = Duration::ZERO;
         assert!(
