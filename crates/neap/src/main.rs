@@ -1,12 +1,13 @@
 //! neap: runs programs under libneap.so and tells where their memory went.
 //!
 //! Layers, each using only those above it: [`mod@unit`] (sizes and counts as text), [`failure`] (exit codes
-//! of neap's own), [`run`] (the engine: one command, followed to its end), [`mod@compare`] (the same command
-//! under several allocators), [`doctor`] (what this machine allows), [`heap`] (a heap of neap's in another
-//! process), [`lab`] (experiments on the kernel), [`mod@file`] (files in the page cache), [`mod@free`] (the
-//! machine's memory and who holds it), [`top`] (processes, watched), [`mod@maps`] (the address space of a
-//! process), [`report`] (what happened, as data, then as text, JSON or HTML), [`cmd`] (one file per verb: its
-//! module doc is its manual), [`args`] (the command line).
+//! of neap's own), [`users`] (names of users), [`run`] (the engine: one command, followed to its end),
+//! [`mod@compare`] (the same command under several allocators), [`doctor`] (what this machine allows), [`heap`]
+//! (a heap of neap's in another process), [`lab`] (experiments on the kernel), [`mod@file`] (files in the page
+//! cache), [`mod@free`] (the machine's memory and who holds it), [`mod@export`] (figures for Prometheus),
+//! [`mod@maps`] (the address space of a process), [`top`] (processes, watched), [`report`] (what happened, as
+//! data, then as text, JSON or HTML), [`cmd`] (one file per verb: its module doc is its manual), [`args`] (the
+//! command line).
 //!
 //! Does not: allocate through libneap.so itself, link the heap (it meets it only through `neap-abi`), or hold
 //! unsafe code but in `lab`.
@@ -15,6 +16,8 @@
 mod unit;
 
 mod failure;
+
+mod users;
 
 mod run;
 

@@ -20,9 +20,9 @@ use crate::top::follower::Follower;
 use crate::top::live;
 use crate::top::order::{self, Column, Direction, Filter, Sort};
 use crate::top::row::Row;
-use crate::top::users::parse_user;
 use crate::top::view::View;
 use crate::top::watcher::Watcher;
+use crate::users::parse_user;
 
 pub(crate) const ABOUT: &str = "Watch processes by memory: PSS, USS, RSS, swap, faults";
 pub(crate) const LONG_ABOUT: &str = "\

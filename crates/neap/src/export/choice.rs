@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use nix::unistd::User;
-
 /// What `--name` takes: a pattern of the shell, or a regular expression between slashes.
 #[derive(Clone, Debug)]
 pub(crate) enum NamePattern {
@@ -45,16 +43,7 @@ impl UserNumber {
     /// # Errors
     /// There is no such user.
     pub(crate) fn parse(text: &str) -> Result<UserNumber, String> {
-        if let Ok(number) = text.parse() {
-            return Ok(UserNumber(number));
-        }
-        match User::from_name(text) {
-            Ok(Some(user)) => Ok(UserNumber(user.uid.as_raw())),
-            Ok(None) => Err(format!(
-                "there is no user `{text}` here; a number is taken as it is"
-            )),
-            Err(error) => Err(format!("the users could not be read: {error}")),
-        }
+        crate::users::parse_user(text).map(UserNumber)
     }
 }
 

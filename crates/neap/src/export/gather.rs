@@ -4,14 +4,13 @@
 //! limit. A process that ends meanwhile, or whose pid became another's, is left out as a whole: figures of two
 //! processes never stand in one row. Keeps between readings what is dear to learn: heaps, PSS, names of users.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Instant;
 
 use neap_proc::Reading;
 use neap_proc::model::{Process as Row, Processes};
 use neap_proc::parse::{MemoryGroup, Status};
 use neap_proc::read::{Host, Proc};
-use nix::unistd::{Uid, User};
 
 use super::choice::{Choice, Under};
 use super::figures::{Memory, Own, Process, Scrape};
@@ -21,9 +20,7 @@ use super::shares::{Identity, ShareReader};
 use super::unreadable::{DENIED, Source, Tally};
 use crate::report::Figure;
 use crate::report::text::printable;
-
-/// Names of users remembered; beyond that they are asked for again.
-const USERS_MAX: usize = 4096;
+use crate::users::Users;
 
 /// Reads scrapes, one after the other.
 #[derive(Debug)]
@@ -34,7 +31,7 @@ pub(crate) struct Gatherer {
     processes: Processes,
     shares: ShareReader,
     heaps: HeapReader,
-    users: HashMap<u32, String>,
+    users: Users,
     boot_seconds: Reading<u64>,
     vanished_total: u64,
     scrapes_total: u64,
@@ -62,7 +59,7 @@ impl Gatherer {
             host,
             shares,
             heaps: HeapReader::new(classes),
-            users: HashMap::new(),
+            users: Users::default(),
             vanished_total: 0,
             scrapes_total: 0,
         }
@@ -193,7 +190,7 @@ impl Gatherer {
         };
         Some(Process {
             pid: row.pid,
-            user: row.user.value().map(|number| self.user(number)),
+            user: row.user.value().map(|number| self.users.name(number).to_string()),
             group: group.map(|group| printable(&group.path)),
             start_time_seconds: self.start_time_seconds(&row),
             memory: memory(&row, &status, self.proc.ticks_per_second()),
@@ -209,18 +206,6 @@ impl Gatherer {
         let hertz = crate::unit::to_f64(self.proc.ticks_per_second());
         let boot = self.boot_seconds.value()?;
         Some(crate::unit::to_f64(boot) + crate::unit::to_f64(row.start_ticks) / hertz)
-    }
-
-    fn user(&mut self, number: u32) -> String {
-        if let Some(name) = self.users.get(&number) {
-            return name.clone();
-        }
-        let found = User::from_uid(Uid::from_raw(number)).ok().flatten();
-        let name = found.map_or_else(|| number.to_string(), |user| user.name);
-        if self.users.len() < USERS_MAX {
-            self.users.insert(number, name.clone());
-        }
-        name
     }
 }
 

@@ -15,8 +15,8 @@ use super::heap_figures::HeapFigures;
 use super::history::{History, KINDS, Point};
 use super::machine::MachineMemory;
 use super::row::Row;
-use super::users::Users;
 use crate::heap::{Inside, Survey, Why};
+use crate::users::Users;
 
 /// Mappings of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,6 @@
 
 pub(crate) mod budget;
 
-pub(crate) mod users;
-
 pub(crate) mod machine;
 
 pub(crate) mod footprints;

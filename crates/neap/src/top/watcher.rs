@@ -10,7 +10,7 @@ use super::budget::{Budget, measured};
 use super::footprints::{Footprints, Progress};
 use super::machine::MachineMemory;
 use super::row::Row;
-use super::users::Users;
+use crate::users::Users;
 
 /// A table costs at most one part in this many of the time until the next: on a machine with very many
 /// processes the interval is stretched.

@@ -1,4 +1,4 @@
-//! Names of users by their numbers, each asked for once.
+//! Names of users by their numbers, remembered.
 //!
 //! By getpwuid_r(3), so users of a directory service have their names, too. The first question may wait for
 //! that service; it is asked in the thread that reads, where it holds up no key.
@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use nix::unistd::{Uid, User};
+
+/// Answers remembered; beyond that they are asked for again.
+const ANSWERS_MAX: usize = 4096;
 
 /// Answers so far.
 #[derive(Debug, Default)]
@@ -17,11 +20,15 @@ pub(crate) struct Users {
 impl Users {
     /// The name of a user, or the number as text when nobody knows one.
     pub(crate) fn name(&mut self, id: u32) -> Arc<str> {
-        let name = self.names.entry(id).or_insert_with(|| {
-            let user = User::from_uid(Uid::from_raw(id)).ok().flatten();
-            user.map_or_else(|| id.to_string(), |user| user.name).into()
-        });
-        Arc::clone(name)
+        if let Some(name) = self.names.get(&id) {
+            return Arc::clone(name);
+        }
+        let user = User::from_uid(Uid::from_raw(id)).ok().flatten();
+        let name: Arc<str> = user.map_or_else(|| id.to_string(), |user| user.name).into();
+        if self.names.len() < ANSWERS_MAX {
+            self.names.insert(id, Arc::clone(&name));
+        }
+        name
     }
 }
 
